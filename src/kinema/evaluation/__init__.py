@@ -1,0 +1,1 @@
+"""Benchmarks, answers, metrics and reports."""

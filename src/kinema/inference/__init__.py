@@ -1,0 +1,1 @@
+"""The front door: load a model and ask it about media."""

@@ -1,0 +1,1 @@
+"""The registry of families, and one folder a family."""

@@ -1,0 +1,1 @@
+"""Networks smaller than a model; torch only."""

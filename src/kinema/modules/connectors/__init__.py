@@ -1,0 +1,1 @@
+"""What brings visual features into the space of a language model."""

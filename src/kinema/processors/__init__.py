@@ -1,0 +1,1 @@
+"""Messages to tensors: resize, patches, pruning, prompts, labels, collation."""

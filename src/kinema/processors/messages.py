@@ -1,0 +1,79 @@
+"""One conversation type for the library, the command line, the server and the data sets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from typing import BinaryIO, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kinema.media.frames import AudioClip, FrameBatch
+
+Role = Literal["system", "user", "assistant", "stream"]
+
+Source = str | PathLike[str] | bytes | BinaryIO
+"""Something ``media`` can open: a path, a URL, the bytes of a file, or an open binary file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextPart:
+    """Plain text. Placeholders of a model in it are ordinary characters, never media."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImagePart:
+    """One still picture."""
+
+    source: Source | NDArray[np.uint8]
+    """A source, or uint8 RGB pixels (H, W, 3)."""
+    time_s: float | None = None
+    """When the picture was seen, in a stream; None outside of one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoPart:
+    """A clip, whole or a range of it. What is None is left to the model's processor."""
+
+    source: Source | FrameBatch | Sequence[str]
+    """A source, a list of image files, or frames that are already decoded with their times."""
+    fps: float | None = None
+    max_frames: int | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    sampling: str | None = None
+    """Name of a sampling policy of ``media.sample``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AudioPart:
+    """Sound from a sound file or from a video's own track."""
+
+    source: Source | AudioClip
+    start_s: float | None = None
+    end_s: float | None = None
+
+
+Part = TextPart | ImagePart | VideoPart | AudioPart
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One turn: who speaks, and the parts in order."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The text parts, joined as they stand."""
+        return "".join(part.text for part in self.parts if isinstance(part, TextPart))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """Turns in order."""
+
+    messages: tuple[Message, ...]

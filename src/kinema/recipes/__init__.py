@@ -1,0 +1,1 @@
+"""Complete training runs, one file a published system, and nano."""

@@ -1,0 +1,1 @@
+"""Stages, losses and the loop that trains a model."""
