@@ -57,7 +57,7 @@ class VideoLLaMA3(nn.Module):
         if visual.keep_mask is not None:
             if visual.keep_mask.shape != features.shape[:1]:
                 raise InputError(
-                    f"keep_mask decides on {len(visual.keep_mask)} tokens, but the encoder gave {len(features)}."
+                    f"keep_mask decides on {len(visual.keep_mask)} tokens, the encoder gave {len(features)}."
                 )
             features = features[visual.keep_mask]
         return self.connector(features)

@@ -40,7 +40,7 @@ class DecoderConfig:
     def __post_init__(self) -> None:
         if self.num_heads % self.num_kv_heads:
             raise ConfigError(
-                f"num_heads {self.num_heads} is no multiple of num_kv_heads {self.num_kv_heads}."
+                f"num_heads {self.num_heads} must be a multiple of num_kv_heads {self.num_kv_heads}."
             )
 
 
@@ -100,7 +100,7 @@ class Decoder(nn.Module):
     def _mask(
         self, inputs_embeds: Tensor, cache: KeyValueCache | None, segment_lengths: Sequence[int] | None
     ) -> Tensor | None:
-        """What each new position sees, (B or 1, 1, N, L + N) bool; None where the kernel's own causal rule is it."""
+        """What each new position sees, (B or 1, 1, N, L + N) bool; None where the kernel's causal rule says it."""
         num_new, device = inputs_embeds.shape[1], inputs_embeds.device
         num_held = 0 if cache is None else cache.length
         row_mask = None if cache is None else cache.row_mask
