@@ -100,12 +100,12 @@ class Decoder(nn.Module):
     def _mask(
         self, inputs_embeds: Tensor, cache: KeyValueCache | None, segment_lengths: Sequence[int] | None
     ) -> Tensor | None:
-        """What each new position sees, (B or 1, 1, N, L + N) bool; None where the kernel's causal rule says it."""
+        """What each new position sees, (B | 1, 1, N, L + N) bool; None for the kernel's own causal rule."""
         num_new, device = inputs_embeds.shape[1], inputs_embeds.device
         num_held = 0 if cache is None else cache.length
         row_mask = None if cache is None else cache.row_mask
-        window = self.config.sliding_window
-        windowed = window is not None and num_held + num_new > window
+        window = self.config.sliding_window or num_held + num_new
+        windowed = num_held + num_new > window
         if windowed and segment_lengths is not None:
             raise ValueError(f"a pack of {num_new} tokens is longer than the sliding window of {window}.")
         if row_mask is None and not windowed and (num_held == 0 or num_new == 1):
@@ -173,8 +173,8 @@ class CausalSelfAttention(nn.Module):
         query, key, value = heads.split((self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=1)
         query, key = apply_rope(query, cos, sin), apply_rope(key, cos, sin)
         if segment_lengths is not None:
-            packed = (x[0].transpose(0, 1) for x in (query, key, value))  # (N, A, d)
-            attended = packed_attention(*packed, segment_lengths, causal=True)[None]  # (1, N, A, d)
+            query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (N, A, d)
+            attended = packed_attention(query, key, value, segment_lengths, causal=True)[None]
         else:
             if cache is not None:
                 key, value = cache.update(self.index, key, value)

@@ -19,7 +19,7 @@ from kinema.modules.rope import apply_rope, patch_angles, patch_positions, rotat
 
 @dataclass(frozen=True, kw_only=True)
 class NaViTConfig:
-    """Sizes of the encoder; every published value differs from the defaults of its config class, so none is implied."""
+    """Sizes of the encoder. The published config class has defaults that fit no model, so ours has none."""
 
     hidden_size: int
     intermediate_size: int
