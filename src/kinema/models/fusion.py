@@ -22,7 +22,7 @@ def place_visual(text: Tensor, visual: Tensor, visual_mask: Tensor) -> Tensor:
     num_placeholders = int(visual_mask.sum())
     if num_placeholders != len(visual):
         raise InputError(
-            f"{num_placeholders} placeholders for {len(visual)} visual features. Make both with the processor of "
-            "this model, and do not cut the text between them."
+            f"{num_placeholders} placeholders for {len(visual)} visual features. Make both with the "
+            "processor of this model, and do not cut the text between them."
         )
     return text.masked_scatter(visual_mask[..., None], visual.to(text.dtype))
