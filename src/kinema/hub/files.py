@@ -1,0 +1,139 @@
+"""Read the tensors of a checkpoint one at a time: safetensors or weights-only pickles, whole or in shards.
+
+Only headers are read when a folder is opened. Pickles are read with ``weights_only=True``, so no code in
+them runs.
+"""
+
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from kinema.errors import WeightsError
+
+SAFETENSORS = "model.safetensors"
+PICKLE = "pytorch_model.bin"
+
+
+def open_checkpoint(source: Path) -> "TensorFiles":
+    """Open one file of weights, or a checkpoint folder: its safetensors if it has any, else its pickles.
+
+    Raises:
+        WeightsError: if there are no weights, a shard is missing, or a file is cut off or of another kind.
+    """
+    if source.is_file():
+        return TensorFiles(source, [_open_file(source)])
+    if not source.is_dir():
+        raise WeightsError(f"{source}: no such file or folder.")
+    for whole in (source / SAFETENSORS, source / PICKLE):
+        if whole.is_file():
+            return TensorFiles(source, [_open_file(whole)])
+        if index_path(whole).is_file():
+            return _open_shards(source, index_path(whole))
+    found = ", ".join(sorted(path.name for path in source.iterdir())) or "nothing"
+    raise WeightsError(f"{source}: no {SAFETENSORS} or {PICKLE}, nor an index of shards; it holds {found}.")
+
+
+class TensorFiles:
+    """The tensors of one checkpoint, by key, whichever file they lie in."""
+
+    def __init__(self, source: Path, files: "list[SafetensorsFile | PickleFile]") -> None:
+        self.origin = str(source)
+        """What an error calls the checkpoint."""
+        self._homes = {key: file for file in files for key in file.shapes}
+        self.shapes: Mapping[str, tuple[int, ...]] = {k: home.shapes[k] for k, home in self._homes.items()}
+
+    def read(self, key: str) -> Tensor:
+        """One tensor, on the CPU. It may share memory with the file: copy it, never write into it."""
+        return self._homes[key].read(key)
+
+
+class SafetensorsFile:
+    """One ``.safetensors`` file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with safe_open(path, framework="pt") as file:
+                self.shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise WeightsError(
+                f"{path} ({path.stat().st_size} bytes): no whole safetensors file ({error}); fetch it again."
+            ) from error
+
+    def read(self, key: str) -> Tensor:
+        """One tensor, a view of the file."""
+        # Opened anew each time: a mapping that stays open keeps every page it has read in memory, which
+        # doubles what loading holds. Opening costs about a millisecond.
+        with safe_open(self.path, framework="pt") as file:
+            return file.get_tensor(key)
+
+
+class PickleFile:
+    """One ``.bin`` file of ``torch.save``; its tensors stay on disk until used, where the format allows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise WeightsError(
+                f"{path}: not a whole pickle of tensors alone ({reason}). Others are refused, because "
+                "unpickling runs code: fetch it again, or look for safetensors of the same model."
+            ) from error
+        if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+            raise WeightsError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}.")
+        self._tensors: dict[str, Tensor] = content
+        self.shapes = {key: tuple(tensor.shape) for key, tensor in content.items()}
+
+    def read(self, key: str) -> Tensor:
+        """One tensor, a view of the file."""
+        return self._tensors[key]
+
+
+def index_path(whole: Path) -> Path:
+    """Where the index of the shards lies that stand for one file of weights."""
+    return whole.with_name(f"{whole.name}.index.json")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a checkpoint folder.
+
+    Raises:
+        WeightsError: if the file is absent, or not a JSON object.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; is {path.parent} a complete checkpoint folder?")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WeightsError(f"{path}: not JSON ({error}); fetch it again.") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path}: expected a JSON object, found {type(content).__name__}.")
+    return content
+
+
+def _open_file(path: Path) -> SafetensorsFile | PickleFile:
+    return SafetensorsFile(path) if path.suffix == ".safetensors" else PickleFile(path)
+
+
+def _open_shards(source: Path, index: Path) -> TensorFiles:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise WeightsError(f"{index}: expected a 'weight_map' from keys to files; fetch it again.")
+    names = sorted(set(weight_map.values()))
+    absent = [name for name in names if not (source / name).is_file()]
+    if absent:
+        raise WeightsError(f"{source}: {len(absent)} of {len(names)} shards missing: {', '.join(absent)}.")
+    shards = {name: _open_file(source / name) for name in names}
+    for key, name in weight_map.items():
+        if key not in shards[name].shapes:
+            raise WeightsError(f"{source / name}: no tensor {key}, though {index.name} places it there.")
+    return TensorFiles(source, list(shards.values()))

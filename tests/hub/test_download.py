@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+from kinema.errors import WeightsError
+from kinema.hub.download import CHECKPOINT_FILES, explain, local_folder
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def cached_snapshot(cache: Path) -> Path:
+    """The cache as the hub's client lays it out after a download."""
+    repository = cache / "models--lab--model"
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    return snapshot
+
+
+def test_a_folder_is_taken_as_it_is(tmp_path):
+    assert local_folder(tmp_path) == tmp_path
+    assert local_folder(str(tmp_path)) == tmp_path
+
+
+@pytest.mark.parametrize("revision", [None, "main", COMMIT])
+def test_offline_finds_what_was_downloaded_before(tmp_path, revision):
+    snapshot = cached_snapshot(tmp_path)
+    assert local_folder("lab/model", revision=revision, cache_dir=tmp_path, offline=True) == snapshot
+
+
+def test_offline_without_a_download_says_so_in_one_line(tmp_path):
+    with pytest.raises(WeightsError, match=r"lab/other \(revision main\) .* offline is set") as caught:
+        local_folder("lab/other", cache_dir=tmp_path, offline=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_offline_knows_no_other_revision(tmp_path):
+    cached_snapshot(tmp_path)
+    with pytest.raises(WeightsError, match=r"lab/model \(revision v2\) .* offline is set"):
+        local_folder("lab/model", revision="v2", cache_dir=tmp_path, offline=True)
+
+
+@pytest.mark.parametrize("source", ["no-such-folder", "./models/mine", "/models/mine", "a/b/c", "../mine"])
+def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(source):
+    with pytest.raises(WeightsError, match="neither a folder nor a hub id"):
+        local_folder(source)
+
+
+@pytest.mark.parametrize(
+    ("kind", "advice"),
+    [
+        (GatedRepoError, "accept its terms"),
+        (RepositoryNotFoundError, "check the spelling"),
+        (RevisionNotFoundError, "has no revision 'v9'"),
+        (OSError, "could not be fetched"),
+    ],
+)
+def test_each_refusal_of_the_hub_has_its_own_advice(kind, advice):
+    error = kind.__new__(kind)
+    message = explain(error, "lab/model", "v9", offline=False)
+    assert message.startswith("lab/model ")
+    assert advice in message
+    assert "\n" not in message
+
+
+def test_neither_code_nor_pickles_are_fetched():
+    assert not [pattern for pattern in CHECKPOINT_FILES if pattern.endswith((".py", ".bin", ".pt", "*"))]
