@@ -3,7 +3,7 @@
 import pytest
 
 from kinema.errors import ConfigError
-from kinema.toybox import HELD_OUT, make_scene
+from kinema.toybox import HELD_OUT, SPLITS, make_scene
 from kinema.toybox.paths import smallest_gap
 from kinema.toybox.vocabulary import COLOURS, SHAPES
 
@@ -20,9 +20,7 @@ def test_the_size_of_the_picture_does_not_change_the_facts():
 
 
 def test_splits_share_no_scene_where_they_share_a_seed():
-    shots = [
-        make_scene(7, split=split).shots for split in ("train", "validation", "test", "test_combinations")
-    ]
+    shots = [make_scene(7, split=split).shots for split in SPLITS]
     assert all(one != other for i, one in enumerate(shots) for other in shots[:i])
 
 

@@ -55,7 +55,7 @@ def ask_count(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """How many toys there are, how many of one shape, and how many at a time."""
     asked = [ask(rng, "count", _COUNT, str(len(scene.toys)), names="objects")]
     if scene.toys:
-        shape = str(rng.choice([*(toy.shape for toy in scene.toys), str(rng.choice(SHAPES))]))
+        shape = str(rng.choice([*(toy.shape for toy in scene.toys), *rng.choice(SHAPES, size=2)]))
         num_of_shape = sum(toy.shape == shape for toy in scene.toys)
         asked.append(ask(rng, "count", _COUNT, str(num_of_shape), names=plural(shape)))
     if scene.duration_s > STILL_S:

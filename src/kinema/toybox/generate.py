@@ -44,7 +44,7 @@ def make_scene(
 
 def _level_1(rng: np.random.Generator, split: str) -> tuple[Shot, ...]:
     duration_s = float(rng.integers(4, 9))
-    num_toys = int(rng.integers(1, 3))
+    num_toys = int(rng.choice([1, 2], p=[0.4, 0.6]))
     toys = _draw_toys(rng, split, num_toys, 0.0, duration_s)
     return (Shot(start_s=0.0, end_s=duration_s, background=_plain_background(rng), toys=toys),)
 
