@@ -116,7 +116,7 @@ class Video:
         request = SamplingRequest(
             fps=fps, max_frames=max_frames, num_frames=num_frames, start_s=start_s, end_s=end_s
         )
-        return self._batches([self._select(sampling, request)], size)[0]
+        return self._batches([self.plan(sampling, request)], size)[0]
 
     def read_ranges(
         self,
@@ -135,7 +135,7 @@ class Video:
             )
             for start_s, end_s in ranges_s
         ]
-        return self._batches([self._select(sampling, request) for request in requests], size)
+        return self._batches([self.plan(sampling, request) for request in requests], size)
 
     def frames_at(self, times_s: Sequence[float], *, size: SizeRule | None = None) -> FrameBatch:
         """Read the frames nearest to the given presentation times, in the given order."""
@@ -157,10 +157,31 @@ class Video:
         request = SamplingRequest(
             fps=fps, max_frames=max_frames, num_frames=num_frames, start_s=start_s, end_s=end_s
         )
-        picks = self._select(sampling, request)
-        for found in self._decoder.frames(np.unique(picks.indices).tolist(), size):
-            for time_s in picks.times_s[picks.indices == found.wanted]:
-                yield float(time_s) + _delay_s(found, self.timeline), found.pixels
+        for _, time_s, pixels in self.iter_picks([self.plan(sampling, request)], size=size):
+            yield time_s, pixels
+
+    def plan(self, sampling: str | Policy, request: SamplingRequest) -> Picks:
+        """Which frames ``read`` would give, and their times; nothing is decoded for it.
+
+        Raises:
+            InputError: if the video ends before the time asked for, or begins after it.
+        """
+        self._check_range(request.start_s, request.end_s)
+        return select(self.timeline, sampling, request)
+
+    def iter_picks(
+        self, selections: Sequence[Picks], *, size: SizeRule | None = None
+    ) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+        """Read what was planned, in one walk that decodes no frame twice.
+
+        Yields:
+            Which selection, pts_s and frame (H, W, 3), in the order of the video; memory holds one frame.
+        """
+        wanted = np.unique(np.concatenate([picks.indices for picks in selections]))
+        for found in self._decoder.frames(wanted.tolist(), size):
+            for number, picks in enumerate(selections):
+                for time_s in picks.times_s[picks.indices == found.wanted]:
+                    yield number, float(time_s) + _delay_s(found, self.timeline), found.pixels
 
     def iter_frames(
         self, *, start_s: float | None = None, end_s: float | None = None, size: SizeRule | None = None
@@ -200,10 +221,6 @@ class Video:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _select(self, sampling: str | Policy, request: SamplingRequest) -> Picks:
-        self._check_range(request.start_s, request.end_s)
-        return select(self.timeline, sampling, request)
 
     def _check_range(self, start_s: float | None, end_s: float | None) -> None:
         timeline = self.timeline

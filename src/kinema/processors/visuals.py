@@ -4,10 +4,9 @@ Frames come one at a time, so no more than a few of the original size are held. 
 visual tokens.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ Kind = Literal["image", "video"]
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One image or video whose size is known and whose frames can be read when they are wanted."""
+    """One image or video before its pixels are read: what there will be."""
 
     kind: Kind
     name: str
@@ -34,8 +33,16 @@ class Clip:
     """Of each frame that is planned; None where no time is known."""
     height: int
     width: int
-    read: Callable[[], Iterable[tuple[float | None, NDArray[np.uint8]]]]
-    """Gives the time and the (H, W, 3) pixels of each frame; fewer than planned where a file is damaged."""
+
+
+class ClipFrame(NamedTuple):
+    """One frame as it is read."""
+
+    clip: int
+    """Which of the clips of the call."""
+    time_s: float | None
+    pixels: NDArray[np.uint8]
+    """(H, W, 3) RGB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +83,7 @@ class EncodedVisuals:
 
 def encode_clips(
     clips: Sequence[Clip],
+    frames: Iterable[ClipFrame],
     merge_sizes: Sequence[int],
     *,
     patch_size: int,
@@ -83,10 +91,13 @@ def encode_clips(
     resampler: Resampler,
     pruning: Pruning,
 ) -> EncodedVisuals:
-    """Read, resize, cut and prune the images and videos of one call.
+    """Resize, cut and prune the images and videos of one call as they are read.
 
     Args:
         clips: at least one, in the order of their placeholders.
+        frames: pixels of all clips, those of one clip in order. There may be fewer than planned, where a
+        file is
+            damaged, but at least one a clip.
         merge_sizes: of each clip.
         patch_size: p.
         resize: gives all sizes of the call at once.
@@ -100,12 +111,18 @@ def encode_clips(
         ItemSize(len(clip.times_s), clip.height, clip.width, merge_size)
         for clip, merge_size in zip(clips, merge_sizes, strict=True)
     ]
+    resized = [
+        _Resized(clip, *target, resampler)
+        for clip, target in zip(clips, resize(sizes, patch_size), strict=True)
+    ]
+    for frame in frames:
+        resized[frame.clip].put(frame)
     rows, times, grids = [], [], []
-    for clip, size, target in zip(clips, sizes, resize(sizes, patch_size), strict=True):
-        times_s, frames = _read_resized(clip, *target, resampler)
-        rows.append(to_patches(frames, patch_size=patch_size, merge_size=size.merge_size))
+    for clip, merge_size in zip(resized, merge_sizes, strict=True):
+        times_s, pixels = clip.finish()
+        rows.append(to_patches(pixels, patch_size=patch_size, merge_size=merge_size))
         times.append(times_s)
-        grids.append((len(frames), target[0] // patch_size, target[1] // patch_size))
+        grids.append((len(pixels), pixels.shape[1] // patch_size, pixels.shape[2] // patch_size))
     pixel_values = torch.cat(rows) if len(rows) > 1 else rows[0]
     grid_thw, merges = torch.tensor(grids), torch.tensor(list(merge_sizes))
     keep = pruning(pixel_values, grid_thw, merges)
@@ -121,36 +138,49 @@ def encode_clips(
 
 
 _FRAMES_AT_ONCE = 8
-"""Original frames held while they are resized, by several threads."""
+"""Original frames of a clip held until they are resized together, by several threads."""
 
 
-def _read_resized(
-    clip: Clip, height: int, width: int, resampler: Resampler
-) -> tuple[tuple[float | None, ...], NDArray[np.uint8]]:
-    times_s: list[float | None] = []
-    frames = np.empty((len(clip.times_s), height, width, 3), np.uint8)
-    originals = _checked(clip)
-    while group := list(islice(originals, _FRAMES_AT_ONCE)):
-        resized = resize_frames(np.stack([frame for _, frame in group]), height, width, resampler=resampler)
-        frames[len(times_s) : len(times_s) + len(group)] = resized
-        times_s += [time_s for time_s, _ in group]
-    return tuple(times_s), frames[: len(times_s)]
+class _Resized:
+    """Frames of one clip at their new size."""
 
+    def __init__(self, clip: Clip, height: int, width: int, resampler: Resampler) -> None:
+        self._clip = clip
+        self._resampler = resampler
+        self._pixels = np.empty((len(clip.times_s), height, width, 3), np.uint8)
+        self._times_s: list[float | None] = []
+        self._waiting: list[NDArray[np.uint8]] = []
 
-def _checked(clip: Clip) -> Iterator[tuple[float | None, NDArray[np.uint8]]]:
-    num_read = 0
-    for time_s, frame in clip.read():
-        num_read += 1
-        if num_read > len(clip.times_s):
-            raise InputError(f"{clip.name}: gives more than the {len(clip.times_s)} frames planned.")
-        if frame.shape != (clip.height, clip.width, 3):
+    def put(self, frame: ClipFrame) -> None:
+        planned, name = self._clip.times_s, self._clip.name
+        if len(self._times_s) == len(planned):
+            raise InputError(f"{name}: gives more than the {len(planned)} frames planned.")
+        size = (self._clip.height, self._clip.width, 3)
+        if frame.pixels.shape != size:
             raise InputError(
-                f"{clip.name}: frame {num_read - 1} is {frame.shape}, not {(clip.height, clip.width, 3)} "
-                "as the first. Frames of one video or stream need one size."
+                f"{name}: frame {len(self._times_s)} is {frame.pixels.shape}, not {size} as the first. "
+                "Frames of one video or stream need one size."
             )
-        yield time_s, frame
-    if num_read == 0:
-        raise InputError(f"{clip.name}: gives no frame.")
+        self._times_s.append(frame.time_s)
+        self._waiting.append(frame.pixels)
+        if len(self._waiting) == _FRAMES_AT_ONCE:
+            self._resize_waiting()
+
+    def finish(self) -> tuple[tuple[float | None, ...], NDArray[np.uint8]]:
+        """Times (T,) and pixels (T, H, W, 3) of the frames that came."""
+        if not self._times_s:
+            raise InputError(f"{self._clip.name}: gives no frame.")
+        self._resize_waiting()
+        return tuple(self._times_s), self._pixels[: len(self._times_s)]
+
+    def _resize_waiting(self) -> None:
+        if self._waiting:
+            end = len(self._times_s)
+            _, height, width, _ = self._pixels.shape
+            frames = np.stack(self._waiting)
+            resized = resize_frames(frames, height, width, resampler=self._resampler)
+            self._pixels[end - len(frames) : end] = resized
+            self._waiting.clear()
 
 
 def _describe(
