@@ -7,8 +7,8 @@ Budgets count visual tokens, after merging. T frames, H W pixels, m merge size, 
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -37,6 +37,10 @@ class ResizeRule(Protocol):
         """Sizes in the order of ``items``."""
         ...
 
+    def with_max_tokens(self, max_tokens: int) -> "ResizeRule":
+        """The same rule with another budget."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class _TokenBudget:
@@ -51,6 +55,10 @@ class _TokenBudget:
                 f"a resize rule needs 1 <= min_tokens <= max_tokens, got {self.min_tokens} "
                 f"and {self.max_tokens}."
             )
+
+    def with_max_tokens(self, max_tokens: int) -> Self:
+        """The same rule with another budget."""
+        return replace(self, max_tokens=max_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,8 @@ class VisualItem:
     name: str
     times_s: tuple[float | None, ...]
     """Of each frame."""
+    original_size: tuple[int, int]
+    """(H, W) pixels before it was resized."""
     grid_thw: tuple[int, int, int]
     """Frames, rows and columns of patches."""
     merge_size: int
@@ -81,6 +83,28 @@ class EncodedVisuals:
         return from_patches(rows, item.grid_thw, merge_size=item.merge_size)
 
 
+def measure_clips(
+    clips: Sequence[Clip], merge_sizes: Sequence[int], *, patch_size: int, resize: ResizeRule
+) -> tuple[VisualItem, ...]:
+    """What ``encode_clips`` would make of clips if it pruned nothing, from their sizes alone."""
+    sizes = _sizes(clips, merge_sizes)
+    items = []
+    for clip, size, (height, width) in zip(clips, sizes, resize(sizes, patch_size), strict=True):
+        rows, columns = height // patch_size, width // patch_size
+        items.append(
+            VisualItem(
+                kind=clip.kind,
+                name=clip.name,
+                times_s=clip.times_s,
+                original_size=(clip.height, clip.width),
+                grid_thw=(size.num_frames, rows, columns),
+                merge_size=size.merge_size,
+                tokens_per_frame=(rows * columns // size.merge_size**2,) * size.num_frames,
+            )
+        )
+    return tuple(items)
+
+
 def encode_clips(
     clips: Sequence[Clip],
     frames: Iterable[ClipFrame],
@@ -107,14 +131,8 @@ def encode_clips(
     Raises:
         InputError: if a clip gives no frame, more than planned, or frames of different sizes.
     """
-    sizes = [
-        ItemSize(len(clip.times_s), clip.height, clip.width, merge_size)
-        for clip, merge_size in zip(clips, merge_sizes, strict=True)
-    ]
-    resized = [
-        _Resized(clip, *target, resampler)
-        for clip, target in zip(clips, resize(sizes, patch_size), strict=True)
-    ]
+    targets = resize(_sizes(clips, merge_sizes), patch_size)
+    resized = [_Resized(clip, *target, resampler) for clip, target in zip(clips, targets, strict=True)]
     for frame in frames:
         resized[frame.clip].put(frame)
     rows, times, grids = [], [], []
@@ -135,6 +153,13 @@ def encode_clips(
     masks = keep.split(inputs.tokens_per_item.tolist())
     items = tuple(map(_describe, clips, times, grids, merge_sizes, masks))
     return EncodedVisuals(items=items, inputs=inputs)
+
+
+def _sizes(clips: Sequence[Clip], merge_sizes: Sequence[int]) -> list[ItemSize]:
+    return [
+        ItemSize(len(clip.times_s), clip.height, clip.width, merge_size)
+        for clip, merge_size in zip(clips, merge_sizes, strict=True)
+    ]
 
 
 _FRAMES_AT_ONCE = 8
@@ -190,6 +215,7 @@ def _describe(
         kind=clip.kind,
         name=clip.name,
         times_s=times_s,
+        original_size=(clip.height, clip.width),
         grid_thw=grid,
         merge_size=merge_size,
         tokens_per_frame=tuple(keep.reshape(grid[0], -1).sum(-1).tolist()),

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from kinema.errors import ConfigError
+from kinema.errors import ConfigError, InputError
 from kinema.processors.chat import (
     ChatTemplate,
     EncodedTurn,
@@ -28,7 +28,7 @@ from kinema.processors.pruning import PreviousFramePruning, Pruning
 from kinema.processors.read import MediaReader, ReadSettings
 from kinema.processors.resize import OfficialResize, Resampler, ResizeRule, TransformersResize
 from kinema.processors.tokenizer import TextTokenizer
-from kinema.processors.visuals import Clip, EncodedVisuals, VisualItem, encode_clips
+from kinema.processors.visuals import Clip, EncodedVisuals, VisualItem, encode_clips, measure_clips
 
 SYSTEM_PROMPT = (
     "You are VideoLLaMA3 created by Alibaba DAMO Academy, "
@@ -202,10 +202,8 @@ class VideoLLaMA3Processor:
             thinning: see ``__call__``.
             continues: the turns follow others that the model has already, so no system turn is put first.
         """
-        with MediaReader(self.config.reading) as reader:
-            places = self._plan(conversation, reader)
-            visuals = self._encode(reader) if reader.clips else None
-        parts = [place.tokens(visuals.items) for place in places] if visuals else []
+        visuals = self.encode(conversation)
+        parts = self._part_tokens(conversation, visuals.items if visuals else ())
         turns = self._turns(conversation, parts, add_generation_prompt, continues)
         encoded = encode_turns(turns, self.tokenizer)
         labels = self._labels(encoded, thinning) if with_labels else None
@@ -222,10 +220,64 @@ class VideoLLaMA3Processor:
 
         Frames are chosen, for their times, but not decoded.
         """
+        groups = self._groups(conversation)
         with MediaReader(self.config.reading) as reader:
-            places = self._plan(conversation, reader)
-        parts = [place.one_token_a_frame(reader.clips) for place in places]
+            _add_all(groups, reader)
+        parts = [place.one_token_a_frame(reader.clips) for place in _places(groups)]
         return turns_to_text(self._turns(conversation, parts, add_generation_prompt, continues=False))
+
+    def measure(self, conversation: Conversation) -> tuple[VisualItem, ...]:
+        """What ``encode`` would give, before pruning.
+
+        Frames are chosen, but of a video only the first is decoded.
+        """
+        with MediaReader(self.config.reading) as reader:
+            _add_all(self._groups(conversation), reader)
+        if not reader.clips:
+            return ()
+        return measure_clips(
+            reader.clips,
+            self._merge_sizes(reader.clips),
+            patch_size=self.config.patch_size,
+            resize=self.config.resize,
+        )
+
+    def encode(self, conversation: Conversation) -> EncodedVisuals | None:
+        """All images and videos of a conversation, read, resized and pruned; None where there are none."""
+        with MediaReader(self.config.reading) as reader:
+            _add_all(self._groups(conversation), reader)
+            return self._encode(reader) if reader.clips else None
+
+    def tokenize(
+        self,
+        conversation: Conversation,
+        items: Sequence[VisualItem],
+        *,
+        add_generation_prompt: bool = False,
+        continues: bool = False,
+    ) -> list[EncodedTurn]:
+        """Token ids, turn by turn, for images and videos that were measured or encoded before.
+
+        Args:
+            conversation: what is said.
+            items: what ``measure`` or ``encode`` gave for the same images and videos; no file is opened.
+            add_generation_prompt: end with the opening of the assistant's turn.
+            continues: see ``prepare``.
+        """
+        parts = self._part_tokens(conversation, items)
+        turns = self._turns(conversation, parts, add_generation_prompt, continues)
+        return encode_turns(turns, self.tokenizer)
+
+    def with_limits(
+        self, *, max_frames: int | None = None, max_tokens: int | None = None
+    ) -> "VideoLLaMA3Processor":
+        """The same with other limits: most frames of a clip, most visual tokens of the resize rule."""
+        config = self.config
+        if max_frames is not None:
+            config = replace(config, reading=replace(config.reading, max_frames=max_frames))
+        if max_tokens is not None:
+            config = replace(config, resize=config.resize.with_max_tokens(max_tokens))
+        return VideoLLaMA3Processor(self.tokenizer, config)
 
     def encode_image(self, part: ImagePart) -> EncodedVisuals:
         """One image on its own, with the whole budget."""
@@ -239,37 +291,37 @@ class VideoLLaMA3Processor:
             reader.add_video(part)
             return self._encode(reader)
 
-    def _plan(self, conversation: Conversation, reader: MediaReader) -> "list[_Place]":
-        """Add all media to the reader; where each image and video part will be found."""
-        places: list[_Place] = []
-        run: list[ImagePart] = []  # frames of a stream that nothing visual has interrupted yet
-
-        def end_run() -> None:
-            if run:
-                clip = reader.add_stream(tuple(run))
-                places.extend(_Place(clip, frame) for frame in range(len(run)))
-                run.clear()
-
+    def _groups(self, conversation: Conversation) -> "list[_Group]":
+        """What becomes one clip each: an image, a video, or the frames of a stream between other media."""
+        groups: list[_Group] = []
         for message in conversation.messages:
-            as_video = message.role == "stream" and self.config.stream_frames == "video"
+            in_stream = message.role == "stream" and self.config.stream_frames == "video"
             for part in message.parts:
-                if isinstance(part, ImagePart) and as_video:
-                    run.append(part)
-                elif isinstance(part, ImagePart):
-                    end_run()
-                    places.append(_Place(reader.add_image(part), None))
-                elif isinstance(part, VideoPart):
-                    end_run()
-                    places.append(_Place(reader.add_video(part), None))
-        end_run()
-        return places
+                if isinstance(part, ImagePart) and in_stream and groups and groups[-1].is_stream:
+                    groups[-1] = groups[-1]._replace(parts=(*groups[-1].parts, part))
+                elif isinstance(part, ImagePart | VideoPart):
+                    groups.append(_Group((part,), in_stream and isinstance(part, ImagePart)))
+        return groups
+
+    def _part_tokens(self, conversation: Conversation, items: Sequence[VisualItem]) -> list[PartTokens]:
+        """How each image and video part stands in the prompt."""
+        groups = self._groups(conversation)
+        if len(groups) != len(items):
+            raise InputError(
+                f"the conversation has {len(groups)} images, videos and streams; {len(items)} are described. "
+                "Describe the media of this conversation with measure or encode."
+            )
+        return [place.tokens(items) for place in _places(groups)]
+
+    def _merge_sizes(self, clips: Sequence[Clip]) -> list[int]:
+        merge_sizes = {"image": self.config.image_merge_size, "video": self.config.video_merge_size}
+        return [merge_sizes[clip.kind] for clip in clips]
 
     def _encode(self, reader: MediaReader) -> EncodedVisuals:
-        merge_sizes = {"image": self.config.image_merge_size, "video": self.config.video_merge_size}
         return encode_clips(
             reader.clips,
             reader.frames(),
-            [merge_sizes[clip.kind] for clip in reader.clips],
+            self._merge_sizes(reader.clips),
             patch_size=self.config.patch_size,
             resize=self.config.resize,
             resampler=self.config.resampler,
@@ -293,6 +345,33 @@ class VideoLLaMA3Processor:
     def _labels(self, turns: Sequence[EncodedTurn], thinning: torch.Generator | None) -> tuple[int, ...]:
         supervision = supervise(turns, stream_rule=self.config.stream_labels)
         return supervision.labels if thinning is None else thin_decisions(supervision, thinning)
+
+
+class _Group(NamedTuple):
+    """Parts that are encoded as one clip: one, or the frames of a stream."""
+
+    parts: tuple[ImagePart | VideoPart, ...]
+    is_stream: bool
+
+
+def _add_all(groups: Sequence[_Group], reader: MediaReader) -> None:
+    for group in groups:
+        first = group.parts[0]
+        if isinstance(first, VideoPart):
+            reader.add_video(first)
+        elif group.is_stream:
+            reader.add_stream([part for part in group.parts if isinstance(part, ImagePart)])
+        else:
+            reader.add_image(first)
+
+
+def _places(groups: Sequence[_Group]) -> "list[_Place]":
+    """Where each image and video part is found, in the order of the parts."""
+    return [
+        _Place(clip, frame if group.is_stream else None)
+        for clip, group in enumerate(groups)
+        for frame in range(len(group.parts))
+    ]
 
 
 class _Place(NamedTuple):
