@@ -22,7 +22,7 @@ STAR = Toy(
     disappear_s=5.5,
     recolour=Recolour(at_s=3.5, colour="blue"),
 )
-GREY = Background(name="grey", rgb=(140, 140, 140))
+GREY = Background(tone="grey", rgb=(140, 140, 140))
 
 
 def scene_of(*toys: Toy) -> Scene:

@@ -14,7 +14,7 @@ GREY = (128, 128, 128)
 
 
 def scene_of(*toys: Toy, duration_s: float = 6.0) -> Scene:
-    shot = Shot(start_s=0.0, end_s=duration_s, background=Background(name="grey", rgb=GREY), toys=toys)
+    shot = Shot(start_s=0.0, end_s=duration_s, background=Background(tone="grey", rgb=GREY), toys=toys)
     return Scene(seed=0, level=1, split="test", duration_s=duration_s, shots=(shot,))
 
 

@@ -15,9 +15,11 @@ _FIRST = ("Which appears first, the {one} or the {other}?", "What comes first, t
 _GONE = ("Which disappears first, the {one} or the {other}?", "What is gone first, the {one} or the {other}?")
 _VISIBLE = ("When is the {name} visible?", "From when to when is the {name} visible?")
 _COLOURED = ("When is the {name} {colour}?", "From when to when is the {name} {colour}?")
-_APPEARS = ("When does the {name} appear?", "At what time does the {name} appear?")
-_DISAPPEARS = ("When does the {name} disappear?", "At what time does the {name} disappear?")
-_CHANGES = ("When does the {name} change colour?", "At what time does the {name} change colour?")
+_HAPPENS = ("When does the {name} {event}?", "At what time does the {name} {event}?")
+_SHOWN = ("When is the word {word} shown?", "From when to when is the word {word} shown?")
+_HEARD = ("When is the {sound} heard?", "From when to when is the {sound} heard?")
+_MOST_PAIRS = 12
+"""Pairs of toys whose order is asked for, at most."""
 
 
 def ask_motion(scene: Scene, rng: np.random.Generator) -> list[Question]:
@@ -37,7 +39,10 @@ def ask_change(scene: Scene, rng: np.random.Generator) -> list[Question]:
 def ask_order(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """Which of two toys appears first, which disappears first; in either order of naming."""
     asked = []
-    for pair in combinations(_named(scene), 2):
+    pairs = list(combinations(_named(scene), 2))
+    if len(pairs) > _MOST_PAIRS:
+        pairs = [pairs[i] for i in rng.permutation(len(pairs))[:_MOST_PAIRS]]
+    for pair in pairs:
         (toy, name), (other_toy, other_name) = (pair[i] for i in rng.permutation(2))
         for wordings, one_s, other_s in (
             (_FIRST, toy.appear_s, other_toy.appear_s),
@@ -66,6 +71,21 @@ def ask_when(scene: Scene, rng: np.random.Generator) -> list[Question]:
         colour = str(rng.choice(list(spans)))
         span = spans[colour]
         asked.append(ask(rng, "when", _COLOURED, span_words(*span), span=span, name=bare_name, colour=colour))
+    return asked + _ask_when_shown_or_heard(scene, rng)
+
+
+def _ask_when_shown_or_heard(scene: Scene, rng: np.random.Generator) -> list[Question]:
+    """From when to when there is a word or a sound that occurs once."""
+    asked = []
+    texts, names = [word.text for word in scene.words], [sound.name for sound in scene.sounds]
+    for word in scene.words:
+        if texts.count(word.text) == 1:
+            span = (word.start_s, word.end_s)
+            asked.append(ask(rng, "when", _SHOWN, span_words(*span), span=span, word=word.text))
+    for sound in scene.sounds:
+        if names.count(sound.name) == 1:
+            span = (sound.start_s, sound.end_s)
+            asked.append(ask(rng, "when", _HEARD, span_words(*span), span=span, sound=sound.name))
     return asked
 
 
@@ -73,15 +93,8 @@ def ask_moment(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """At what time a toy appears, disappears or changes colour."""
     asked = []
     for toy, name in _named(scene):
-        shot = scene.shot_at(toy.appear_s)
-        moments = [
-            (_APPEARS, toy.appear_s if toy.appear_s > shot.start_s else None),
-            (_DISAPPEARS, toy.disappear_s if toy.disappear_s < shot.end_s else None),
-            (_CHANGES, toy.recolour.at_s if toy.recolour is not None else None),
-        ]
-        for wordings, at_s in moments:
-            if at_s is not None:
-                asked.append(ask(rng, "moment", wordings, time_words(at_s), name=name))
+        for event, at_s in scene.shot_at(toy.appear_s).events(toy):
+            asked.append(ask(rng, "moment", _HAPPENS, time_words(at_s), name=name, event=event))
     return asked
 
 

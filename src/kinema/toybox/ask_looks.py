@@ -52,9 +52,11 @@ def ask_size(scene: Scene, rng: np.random.Generator) -> list[Question]:
 
 
 def ask_count(scene: Scene, rng: np.random.Generator) -> list[Question]:
-    """How many toys there are, how many of one shape, and how many at a time."""
-    asked = [ask(rng, "count", _COUNT, str(len(scene.toys)), names="objects")]
-    if scene.toys:
+    """How many toys there are, how many of one shape, both within one shot, and how many at a time."""
+    asked = []
+    if len(scene.shots) == 1:
+        asked.append(ask(rng, "count", _COUNT, str(len(scene.toys)), names="objects"))
+    if len(scene.shots) == 1 and scene.toys:
         shape = str(rng.choice([*(toy.shape for toy in scene.toys), *rng.choice(SHAPES, size=2)]))
         num_of_shape = sum(toy.shape == shape for toy in scene.toys)
         asked.append(ask(rng, "count", _COUNT, str(num_of_shape), names=plural(shape)))
@@ -92,6 +94,8 @@ def ask_existence(scene: Scene, rng: np.random.Generator) -> list[Question]:
         for pair in allowed_pairs(scene.split)
         if pair not in seen and (pair[0] == toy.shape) != (pair[1] == toy.colour)
     ]
+    if not absent:
+        return []
     pairs = {"yes": (toy.shape, toy.colour), "no": absent[rng.integers(len(absent))]}
     return [
         ask(rng, "existence", _EXISTENCE, answer, a_name=with_article(f"{colour} {shape}"))

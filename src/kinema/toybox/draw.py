@@ -3,22 +3,77 @@
 Letters: T frames, H W pixels.
 """
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema.toybox.backgrounds import draw_background
+from kinema.toybox.lettering import draw_label
 from kinema.toybox.sprites import STEPS, shape_mask
-from kinema.toybox.vocabulary import COLOURS
-from kinema.toybox.world import Shot, Toy
+from kinema.toybox.vocabulary import COLOURS, LABEL_CENTRES
+from kinema.toybox.world import Shot, Toy, Word
+
+_GRAIN_TILE = 64
+"""The noise of a picture is cut out of one larger sheet of noise, at one of this many squared places."""
+
+
+def draw_shots(shots: Sequence[Shot], times_s: Sequence[float], height: int, width: int) -> NDArray[np.uint8]:
+    """The pictures of some times of a whole video, (T, H, W, 3), dissolves included."""
+    times = np.asarray(times_s, dtype=np.float64)
+    frames = np.empty((len(times), height, width, 3), dtype=np.uint8)
+    shown = np.searchsorted([shot.start_s for shot in shots], times, side="right") - 1
+    for index in sorted(set(shown.tolist())):
+        at = shown == index
+        frames[at] = draw_shot(shots[index], times[at].tolist(), height, width)
+    for before, after in pairwise(shots):
+        if after.dissolve_s > 0:
+            _dissolve(frames, times, before, after)
+    return frames
 
 
 def draw_shot(shot: Shot, times_s: Sequence[float], height: int, width: int) -> NDArray[np.uint8]:
-    """The pictures of one shot at the given times of the whole video, (T, H, W, 3)."""
-    frames = np.empty((len(times_s), height, width, 3), dtype=np.uint8)
-    frames[:] = shot.background.rgb
+    """The pictures of one shot at some of its times, (T, H, W, 3)."""
+    frames = _backgrounds(shot, times_s, height, width)
     for toy in shot.toys:
         _draw_toy(frames, toy, times_s)
+    for word in shot.words:
+        _draw_word(frames, word, times_s)
+    if shot.grain:
+        _add_grain(frames, shot.grain, times_s)
+    return frames
+
+
+def _dissolve(frames: NDArray[np.uint8], times: NDArray[np.float64], before: Shot, after: Shot) -> None:
+    """Mix two shots in the frames around the cut between them."""
+    _, height, width, _ = frames.shape
+    share = (times - after.start_s) / after.dissolve_s + 0.5  # (T,) of the shot after
+    at = (share > 0) & (share < 1)
+    last_s = math.nextafter(before.end_s, 0)
+    old = draw_shot(before, np.minimum(times[at], last_s).tolist(), height, width)
+    new = draw_shot(after, np.maximum(times[at], after.start_s).tolist(), height, width)
+    weight = share[at][:, None, None, None]
+    frames[at] = np.rint(old * (1 - weight) + new * weight).astype(np.uint8)
+
+
+def _backgrounds(shot: Shot, times_s: Sequence[float], height: int, width: int) -> NDArray[np.uint8]:
+    """The background of each frame, (T, H, W, 3); a pan shows a wider one bit by bit."""
+    frames = np.empty((len(times_s), height, width, 3), dtype=np.uint8)
+    side, motion = min(height, width), shot.camera.motion
+    room_x = round(width * shot.camera.distance) if motion in ("left", "right") else 0
+    room_y = round(height * shot.camera.distance) if motion in ("up", "down") else 0
+    wide = draw_background(shot.background, height + room_y, width + room_x, side)
+    if motion == "still":
+        frames[:] = wide
+        return frames
+    for frame, time_s in zip(frames, times_s, strict=True):
+        share = (time_s - shot.start_s) / (shot.end_s - shot.start_s)
+        share = share if motion in ("right", "down") else 1 - share
+        left, top = round(room_x * share), round(room_y * share)
+        frame[:] = wide[top : top + height, left : left + width]
     return frames
 
 
@@ -44,3 +99,32 @@ def _blend(
     cover = mask[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
     under = frame[rows, columns]
     frame[rows, columns] = (under * (256 - cover) + np.array(rgb, dtype=np.uint16) * cover) >> 8
+
+
+def _draw_word(frames: NDArray[np.uint8], word: Word, times_s: Sequence[float]) -> None:
+    """Put the label of a word into every frame in which it can be read."""
+    _, height, width, _ = frames.shape
+    label = draw_label(word.text, min(height, width))
+    rows, columns, _ = label.shape
+    top = round(LABEL_CENTRES[word.place] * height - rows / 2)
+    top = min(max(top, 0), height - rows)
+    left = (width - columns) // 2
+    for frame, time_s in zip(frames, times_s, strict=True):
+        if word.is_visible(time_s):
+            frame[top : top + rows, left : left + columns] = label
+
+
+def _add_grain(frames: NDArray[np.uint8], grain: int, times_s: Sequence[float]) -> None:
+    """Add noise that is new in every frame, and the same whenever that time is drawn."""
+    _, height, width, _ = frames.shape
+    sheet = _noise(height + _GRAIN_TILE, width + _GRAIN_TILE, grain)
+    for frame, time_s in zip(frames, times_s, strict=True):
+        top, left = divmod(round(time_s * 1000) * 2654435761 % _GRAIN_TILE**2, _GRAIN_TILE)
+        noisy = frame + sheet[top : top + height, left : left + width]
+        np.clip(noisy, 0, 255, out=frame, casting="unsafe")
+
+
+@lru_cache(maxsize=8)
+def _noise(height: int, width: int, grain: int) -> NDArray[np.int16]:
+    """Random whole numbers from -grain to grain, (H, W, 1)."""
+    return np.random.default_rng(0).integers(-grain, grain + 1, size=(height, width, 1), dtype=np.int16)

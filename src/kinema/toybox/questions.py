@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kinema.toybox import ask_events, ask_looks
+from kinema.toybox import ask_events, ask_looks, ask_media
 from kinema.toybox.question import Question
 from kinema.toybox.scene import Scene
 from kinema.toybox.stills import freeze
@@ -21,6 +21,7 @@ LOOKS: dict[str, Asker] = {
     "count": ask_looks.ask_count,
     "position": ask_looks.ask_position,
     "existence": ask_looks.ask_existence,
+    "text": ask_media.ask_text,
 }
 """Kinds that one picture can answer."""
 
@@ -30,12 +31,17 @@ EVENTS: dict[str, Asker] = {
     "order": ask_events.ask_order,
     "when": ask_events.ask_when,
     "moment": ask_events.ask_moment,
+    "sound": ask_media.ask_sound,
+    "camera": ask_media.ask_camera,
+    "shots": ask_media.ask_shots,
+    "cut": ask_media.ask_cut,
+    "needle": ask_media.ask_needle,
 }
 """Kinds that need the video."""
 
 KINDS = (*LOOKS, *EVENTS)
 
-_SHARE = {"existence": 0.5, "count": 0.5, "order": 0.5}
+_SHARE = {"existence": 0.5, "count": 0.5, "order": 0.5, "camera": 0.5, "shots": 0.5}
 """How often a kind is picked, beside 1 for all others: these are the kinds that a guess often answers."""
 
 

@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.errors import InputError
-from kinema.toybox.draw import draw_shot
-from kinema.toybox.world import Background, Recolour, Shot, Toy
+from kinema.media.frames import AudioClip
+from kinema.toybox.draw import draw_shots
+from kinema.toybox.sound import make_sound
+from kinema.toybox.world import Background, Camera, Cut, Recolour, Shot, Sound, Toy, Word
 
+_MANY_SHOTS = 5
 _CHUNK_FRAMES = 32
 """Frames drawn at a time by ``Scene.frames``."""
 
@@ -28,6 +31,8 @@ class Scene:
     duration_s: float
     shots: tuple[Shot, ...]
     """In order, without gaps, from 0 to ``duration_s``."""
+    sounds: tuple[Sound, ...] = ()
+    """In order of time, no two at once."""
     height: int = 112
     width: int = 112
     """Pixels that ``render`` draws; nothing else depends on them."""
@@ -38,9 +43,22 @@ class Scene:
         return tuple(toy for shot in self.shots for toy in shot.toys)
 
     @property
-    def cuts(self) -> tuple[float, ...]:
-        """The times at which a new shot begins."""
-        return tuple(shot.start_s for shot in self.shots[1:])
+    def needles(self) -> tuple[Toy, ...]:
+        """In a video of many shots, the toys whose shape is seen only once."""
+        if len(self.shots) < _MANY_SHOTS:
+            return ()
+        shapes = [toy.shape for toy in self.toys]
+        return tuple(toy for toy in self.toys if shapes.count(toy.shape) == 1)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words on the screen of all shots, in order."""
+        return tuple(word for shot in self.shots for word in shot.words)
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where one shot ends and the next begins."""
+        return tuple(Cut(at_s=shot.start_s, dissolve_s=shot.dissolve_s) for shot in self.shots[1:])
 
     def resized(self, height: int, width: int) -> "Scene":
         """The same scene, drawn at another size."""
@@ -62,17 +80,7 @@ class Scene:
                     f"time {time_s} s is outside the scene, which lasts from 0 to {self.duration_s} s; "
                     "its end is not part of it."
                 )
-        if len(self.shots) == 1:
-            return draw_shot(self.shots[0], times_s, self.height, self.width)
-        frames = np.empty((len(times_s), self.height, self.width, 3), dtype=np.uint8)
-        starts = [shot.start_s for shot in self.shots]
-        shown = np.searchsorted(starts, times_s, side="right") - 1
-        for index in np.unique(shown):
-            (at,) = np.nonzero(shown == index)
-            frames[at] = draw_shot(
-                self.shots[index], [times_s[i] for i in at.tolist()], self.height, self.width
-            )
-        return frames
+        return draw_shots(self.shots, times_s, self.height, self.width)
 
     def frame_times(self, fps: float) -> list[float]:
         """The times of the scene's frames at a rate, from 0."""
@@ -84,6 +92,10 @@ class Scene:
         for start in range(0, len(times_s), _CHUNK_FRAMES):
             yield from self.render(times_s[start : start + _CHUNK_FRAMES])
 
+    def sound(self, sample_rate: int = 16_000) -> AudioClip:
+        """The sound of the whole scene, one channel; silence where nothing sounds."""
+        return make_sound(self.sounds, self.duration_s, sample_rate)
+
     def facts(self) -> dict[str, Any]:
         """Everything that is known, as plain JSON; ``from_facts`` reads it."""
         return _plain(asdict(self))
@@ -92,12 +104,23 @@ class Scene:
 def from_facts(facts: dict[str, Any]) -> Scene:
     """The scene that ``Scene.facts`` was written by."""
     shots = tuple(_shot(shot) for shot in facts["shots"])
-    return Scene(**{**facts, "shots": shots})
+    sounds = tuple(Sound(**sound) for sound in facts["sounds"])
+    return Scene(**{**facts, "shots": shots, "sounds": sounds})
 
 
 def _shot(facts: dict[str, Any]) -> Shot:
-    background = Background(name=facts["background"]["name"], rgb=tuple(facts["background"]["rgb"]))
-    return Shot(**{**facts, "background": background, "toys": tuple(_toy(toy) for toy in facts["toys"])})
+    parts = {
+        "background": _background(facts["background"]),
+        "toys": tuple(_toy(toy) for toy in facts["toys"]),
+        "words": tuple(Word(**word) for word in facts["words"]),
+        "camera": Camera(**facts["camera"]),
+    }
+    return Shot(**{**facts, **parts})
+
+
+def _background(facts: dict[str, Any]) -> Background:
+    other_rgb = facts["other_rgb"] and tuple(facts["other_rgb"])
+    return Background(**{**facts, "rgb": tuple(facts["rgb"]), "other_rgb": other_rgb})
 
 
 def _toy(facts: dict[str, Any]) -> Toy:

@@ -31,7 +31,24 @@ MOTIONS = {
 """Name, which is also the answer to "how does it move", to the verb phrase of a caption."""
 
 BACKGROUNDS = {"black": (24, 24, 24), "grey": (140, 140, 140), "white": (238, 238, 238)}
-"""Name to RGB of the plain backgrounds; all without colour, so that none is taken for an object."""
+"""Tone to RGB of the backgrounds; all without colour, so that none is taken for an object."""
+
+PATTERNS = ("plain", "gradient", "stripes", "checks", "clouds")
+"""What a background is covered with. Only clouds show without doubt where a camera turns."""
+
+WORDS = (
+    *("APPLE", "BIRD", "CAKE", "DOOR", "EAST", "FISH", "GOLD", "HAND", "ICE", "JUMP", "KEY", "LAMP"),
+    *("MOON", "NORTH", "OPEN", "PARK", "RAIN", "SHIP", "STOP", "TREE", "UNIT", "WIND", "YARD", "ZERO"),
+)
+"""Words on the screen."""
+
+LABEL_CENTRES = {"top": 0.11, "bottom": 0.89}
+"""Places of words to how far down the picture their labels are centred."""
+
+SOUNDS = ("beep", "bell", "chirp", "drum", "hiss")
+
+EVENTS = {"appear": "appears", "disappear": "disappears", "change colour": "changes colour"}
+"""What a toy can do that makes a sound, to how a sentence says it."""
 
 _ROWS = ("top", "", "bottom")
 _COLUMNS = ("left", "", "right")
