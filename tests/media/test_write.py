@@ -7,6 +7,7 @@ import pytest
 
 from kinema.errors import InputError, MediaError
 from kinema.media.frames import AudioClip
+from kinema.media.probe import probe
 from kinema.media.write import write_video
 
 
@@ -145,3 +146,11 @@ def test_what_the_encoder_refuses_is_an_error_that_names_the_file(tmp_path):
         write_video(
             tmp_path / "clip.mp4", flat_frames(2), fps=5, codec_options={"profile": "baseline", "crf": "0"}
         )
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm"])
+def test_a_comment_is_read_back(tmp_path, name):
+    write_video(tmp_path / name, flat_frames(2), fps=5, comment="kinema toybox, seed 7")
+    assert probe(tmp_path / name).comment == "kinema toybox, seed 7"
+    write_video(tmp_path / name, flat_frames(2), fps=5)
+    assert probe(tmp_path / name).comment is None

@@ -44,6 +44,8 @@ class VideoInfo:
     """Samples per second of the first sound track."""
     audio_channels: int | None
     """Channels of the first sound track."""
+    comment: str | None = None
+    """A note in the container, such as who made the file."""
 
 
 def probe(source: Source) -> VideoInfo:
@@ -80,7 +82,7 @@ def _describe(name: str, video: VideoStream, frame: Any) -> VideoInfo:
     return VideoInfo(
         name=name,
         container=container.format.name,
-        codec=stream.codec_context.name,
+        codec=stream.codec_context.codec.canonical_name,
         pixel_format=frame.format.name,
         width=width,
         height=height,
@@ -93,6 +95,7 @@ def _describe(name: str, video: VideoStream, frame: Any) -> VideoInfo:
         has_audio=audio is not None,
         audio_sample_rate=None if audio is None else audio.rate,
         audio_channels=None if audio is None else audio.channels,
+        comment=container.metadata.get("comment") or container.metadata.get("COMMENT"),
     )
 
 

@@ -67,6 +67,7 @@ def write_video(
     crf: int = 20,
     codec_options: Mapping[str, str] | None = None,
     rotation: int = 0,
+    comment: str | None = None,
 ) -> None:
     """Encode frames, and sound if there is any, into one file.
 
@@ -88,6 +89,7 @@ def write_video(
         crf: quality of encoders that know it, lower is better; 18 can hardly be told from the original.
         codec_options: further options of the video encoder, such as ``{"g": "250", "preset": "ultrafast"}``.
         rotation: degrees, a multiple of 90, by which a player turns the frames counter-clockwise.
+        comment: a note in the container, which ``probe`` reads back; a GIF has no place for one.
 
     Raises:
         InputError: if there is no frame, a frame is not uint8 RGB of the first one's size, times do not match
@@ -105,6 +107,8 @@ def write_video(
     with _finished_or_absent(target) as destination, _encoder_errors(target):
         options = {"fflags": "+bitexact", **chosen.options}
         with av.open(destination, "w", format=chosen.muxer, container_options=options) as output:
+            if comment is not None:
+                output.metadata["comment"] = comment
             video = _VideoTrack(
                 output,
                 clock,
