@@ -71,11 +71,13 @@ def read_audio_open(
             track.append(frame)
     finally:
         container.close()
-    if track.start_s is None:
+    if track.start_s is None and start_s is None and end_s is None:
         raise MediaError(
             f"{source.name}: not one sample of its sound can be decoded "
             f"({complaints or 'there is none'}). The file is damaged; copy it again."
         )
+    if track.start_s is None:
+        raise InputError(f"{source.name}: there is no sound from {start_s} to {end_s} s.")
     return _cut(track.samples(), track.start_s, sample_rate, start_s, end_s, source.name)
 
 
@@ -177,8 +179,8 @@ def _cut(
     last = len(samples) if end_s is None else min(len(samples), round((end_s - first_s) * sample_rate))
     if first >= last:
         raise InputError(
-            f"{name}: there is no sound from {start_s} to {end_s} s; it lasts from {first_s:.3f} to "
-            f"{first_s + len(samples) / sample_rate:.3f} s."
+            f"{name}: there is no sound from {start_s} to {end_s} s; the nearest there is lasts from "
+            f"{first_s:.3f} to {first_s + len(samples) / sample_rate:.3f} s."
         )
     return AudioClip(
         data=np.ascontiguousarray(samples[first:last]),

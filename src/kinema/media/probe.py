@@ -79,6 +79,7 @@ def _describe(name: str, video: VideoStream, frame: Any) -> VideoInfo:
     orientation = Orientation.of_frame(frame)
     height, width = orientation.size(frame.height, frame.width)
     audio = next(iter(container.streams.audio), None)
+    sound = audio and audio.codec_context  # None also where FFmpeg does not know the codec
     return VideoInfo(
         name=name,
         container=container.format.name,
@@ -93,8 +94,8 @@ def _describe(name: str, video: VideoStream, frame: Any) -> VideoInfo:
         start_s=None if stream.start_time is None else float(stream.start_time * stream.time_base),
         duration_s=_duration_s(container, stream),
         has_audio=audio is not None,
-        audio_sample_rate=None if audio is None else audio.rate,
-        audio_channels=None if audio is None else audio.channels,
+        audio_sample_rate=None if sound is None else sound.rate,
+        audio_channels=None if sound is None else sound.channels,
         comment=container.metadata.get("comment") or container.metadata.get("COMMENT"),
     )
 

@@ -5,6 +5,7 @@ wrong, and a tail may be missing. The packets say it. Reading them costs one pas
 decoding: measured under 1 s for an hour of 1080p video (benchmarks/read_video.py).
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ _FORMATS_WITHOUT_CLOCK = ("avi",)
 
 _ASSUMED_RATES = {"gif": 25.0}
 """Rates that published loaders assume whatever the file says (VideoLLaMA3, ``load_video``)."""
+
+_MATROSKA_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+"""The tag in which FFmpeg and mkvmerge state when a stream ends."""
 
 _TAIL_TOLERANCE_S = 0.5
 """A video may end this much before its container does, as sound often lasts longer."""
@@ -126,9 +130,8 @@ def _stated_end_s(container: Any, stream: Any) -> float | None:
     """When the header says that the video ends; None where it says nothing about this stream."""
     if stream.duration is not None:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-    if "DURATION" in stream.metadata:  # Matroska, as FFmpeg and mkvmerge write it
-        hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-        return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    if tag := _MATROSKA_DURATION.fullmatch(stream.metadata.get("DURATION", "")):
+        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3])
     if container.duration is not None and len(container.streams) == 1:
         return ((container.start_time or 0) + container.duration) / av.time_base
     return None

@@ -9,6 +9,9 @@ from kinema.errors import MediaError
 from kinema.media.container import MAX_PIXELS, Complaints, open_container
 from kinema.media.source import OpenSource
 
+_SKIPPING_CODECS = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"}
+"""Codecs whose decoder takes ``skip_frame`` frame by frame; that of AV1 reads it once, when it is opened."""
+
 
 class VideoStream:
     """One walk through a file. Every walk opens the file for itself, so that walks do not disturb each other.
@@ -83,10 +86,10 @@ class VideoStream:
             return None
 
     def _decode(self, packet: Any, wanted: set[int] | None) -> list[Any]:
-        unwanted = (
-            packet is not None and wanted is not None and packet.pts is not None and packet.pts not in wanted
-        )
-        self.stream.codec_context.skip_frame = "NONREF" if unwanted else "DEFAULT"
+        context = self.stream.codec_context
+        if wanted is not None and context.name in _SKIPPING_CODECS:
+            is_unwanted = packet is not None and packet.pts is not None and packet.pts not in wanted
+            context.skip_frame = "NONREF" if is_unwanted else "DEFAULT"
         try:
             return self.stream.decode(packet)
         except (av.FFmpegError, OSError):

@@ -1,0 +1,103 @@
+import io
+
+import numpy as np
+import pytest
+from numbered_clips import encode, numbered_frames, sound_file, tone
+
+from kinema.errors import ConfigError, InputError, MediaError
+from kinema.media.audio import read_audio
+from kinema.media.frames import AudioClip
+from kinema.media.video import open_video
+from kinema.media.write import write_video
+
+
+def frequency(clip):
+    """The strongest frequency of the first channel, in hertz."""
+    spectrum = np.abs(np.fft.rfft(clip.data[:, 0]))
+    return int(np.argmax(spectrum)) * clip.sample_rate / len(clip.data)
+
+
+def onset_s(clip):
+    """When the sound gets loud."""
+    return clip.start_s + np.flatnonzero(np.abs(clip.data[:, 0]) > 0.2)[0] / clip.sample_rate
+
+
+def test_pcm_is_read_as_it_was_written():
+    original = tone(0.5)
+    clip = read_audio(sound_file(clip=original))
+    assert (clip.sample_rate, clip.start_s, clip.duration_s) == (16_000, 0.0, 0.5)
+    np.testing.assert_allclose(clip.data, original.data, atol=1e-4)
+
+
+@pytest.mark.parametrize("sample_rate", [8_000, 22_050, 48_000])
+def test_any_rate_keeps_length_and_pitch(sample_rate):
+    clip = read_audio(sound_file(clip=tone(1.0)), sample_rate=sample_rate)
+    assert len(clip.data) == pytest.approx(sample_rate, abs=2)
+    assert frequency(clip) == pytest.approx(440, abs=2)
+
+
+def test_mono_is_the_mean_of_the_channels():
+    left, right = np.full(8_000, 0.5, np.float32), np.full(8_000, -0.25, np.float32)
+    stereo = AudioClip(data=np.stack([left, right], 1), sample_rate=16_000, start_s=0.0)
+    data = sound_file(clip=stereo)
+    np.testing.assert_allclose(read_audio(data).data, 0.125, atol=1e-3)
+    np.testing.assert_allclose(read_audio(data, num_channels=2).data, stereo.data, atol=1e-3)
+
+
+def test_a_range_is_cut_to_the_sample():
+    original = tone(2.0)
+    clip = read_audio(sound_file(clip=original), start_s=1.25, end_s=1.5)
+    assert (clip.start_s, len(clip.data)) == (1.25, 4_000)
+    np.testing.assert_allclose(clip.data, original.data[20_000:24_000], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm"])
+def test_sound_that_starts_late_keeps_its_time(tmp_path, name):
+    burst = np.zeros((32_000, 1), np.float32)
+    burst[16_000:] = tone(1.0).data
+    sound = AudioClip(data=burst, sample_rate=16_000, start_s=0.5)
+    write_video(tmp_path / name, numbered_frames(20), fps=10, audio=sound)
+    with open_video(tmp_path / name) as video:
+        clip = video.audio()
+        part = video.audio(start_s=1.0, end_s=2.0)
+    assert onset_s(clip) == pytest.approx(1.5, abs=0.02)
+    assert part.start_s == pytest.approx(1.0, abs=1e-3)
+    assert part.start_s + np.flatnonzero(np.abs(part.data[:, 0]) > 0.2)[0] / 16_000 == pytest.approx(
+        1.5, abs=0.02
+    )
+
+
+def test_a_video_without_sound_says_so():
+    with open_video(encode("mp4", "libx264")) as video, pytest.raises(MediaError, match="holds no sound"):
+        video.audio()
+
+
+def test_sound_cut_off_gives_what_is_there():
+    data = sound_file("wav", clip=tone(2.0))
+    assert read_audio(data[: len(data) // 2]).duration_s == pytest.approx(1.0, abs=0.01)
+
+
+def test_a_time_without_sound_is_refused_with_the_times_there_are():
+    data = sound_file(clip=tone(1.0))
+    with pytest.raises(InputError, match=r"no sound from 5\.0 to 6\.0 s"):
+        read_audio(data, start_s=5.0, end_s=6.0)
+    with pytest.raises(InputError, match=r"no sound from 1\.2 to 1\.3 s; the nearest .* to 1\.000 s"):
+        read_audio(data, start_s=1.2, end_s=1.3)
+
+
+def test_settings_that_cannot_work_are_refused():
+    with pytest.raises(ConfigError, match="1 or 2 channels"):
+        read_audio(sound_file(), num_channels=3)
+    with pytest.raises(ConfigError, match="sample_rate above 0"):
+        read_audio(sound_file(), sample_rate=0)
+
+
+def test_what_is_not_sound_is_named():
+    with pytest.raises(MediaError, match="not a media file"):
+        read_audio(io.BytesIO(b"no sound at all" * 20))
+
+
+def test_a_real_sound_is_read_whole(media_dir):
+    clip = read_audio(media_dir / "sound_16khz.wav")
+    assert (clip.sample_rate, clip.data.shape[1]) == (16_000, 1)
+    assert clip.duration_s == pytest.approx(10.24, abs=0.01)
