@@ -5,7 +5,7 @@ from PIL import Image
 from kinema.errors import ConfigError, InputError
 from kinema.media.frames import FrameBatch
 from kinema.media.write import write_video
-from kinema.processors.messages import ImagePart, VideoPart
+from kinema.processors.messages import ImagePart, VideoFrame, VideoPart
 from kinema.processors.read import MediaReader, ReadSettings
 
 TRUE_TIMES = ReadSettings(sampling="fps")
@@ -95,3 +95,33 @@ def test_settings_that_cannot_work_are_refused():
         ReadSettings(fps=0)
     with pytest.raises(ConfigError, match="num_threads"):
         ReadSettings(num_threads=0)
+
+
+def test_frames_of_a_video_are_read_as_a_stream_in_one_walk(clip):
+    parts = [
+        ImagePart(source=VideoFrame(source=clip, pts_s=second), time_s=second - 1) for second in (1.0, 2.0)
+    ]
+    with MediaReader(TRUE_TIMES) as reader:
+        reader.add_stream(parts)
+        read_frames = list(reader.frames())
+    assert [frame.time_s for frame in read_frames] == [0.0, 1.0]
+    np.testing.assert_allclose([frame.pixels.mean() for frame in read_frames], [50, 100], atol=3)
+
+
+def test_one_frame_of_a_video_is_an_image(clip):
+    [(times, levels)], [planned] = read([ImagePart(source=VideoFrame(source=clip, pts_s=2.04))])
+    assert (times, planned.kind, planned.times_s) == ([None], "image", (None,))
+    np.testing.assert_allclose(levels, [100], atol=3)
+
+
+@pytest.mark.parametrize(
+    ("sources", "complaint"),
+    [
+        ([2.0, 1.0], "go back in time"),
+        ([1.0, np.zeros((32, 48, 3), np.uint8)], "this one mixes them"),
+    ],
+)
+def test_a_stream_that_cannot_be_one_video_is_refused(clip, sources, complaint):
+    frames = [VideoFrame(source=clip, pts_s=s) if isinstance(s, float) else s for s in sources]
+    with MediaReader(TRUE_TIMES) as reader, pytest.raises(InputError, match=complaint):
+        reader.add_stream([ImagePart(source=frame) for frame in frames])

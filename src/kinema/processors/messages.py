@@ -1,9 +1,9 @@
 """One conversation type for the library, the command line, the server and the data sets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import BinaryIO, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,20 @@ class TextPart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VideoFrame:
+    """One frame of a video file, decoded when it is needed: what a recorded stream is made of."""
+
+    source: Source
+    pts_s: float
+    """Presentation time; the nearest frame is taken."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ImagePart:
     """One still picture."""
 
-    source: Source | NDArray[np.uint8]
-    """A source, or uint8 RGB pixels (H, W, 3)."""
+    source: Source | VideoFrame | NDArray[np.uint8]
+    """A source, a frame of a video, or uint8 RGB pixels (H, W, 3)."""
     time_s: float | None = None
     """When the picture was seen, in a stream; None outside of one."""
 
@@ -77,3 +86,24 @@ class Conversation:
     """Turns in order."""
 
     messages: tuple[Message, ...]
+
+    @classmethod
+    def from_openai(cls, messages: Sequence[Mapping[str, Any]]) -> "Conversation":
+        """Read OpenAI chat messages; see ``processors.dialects``, which also writes them."""
+        from kinema.processors.dialects import from_openai
+
+        return from_openai(messages)
+
+    @classmethod
+    def from_huggingface(cls, messages: Sequence[Mapping[str, Any]]) -> "Conversation":
+        """Read Hugging Face chat messages; see ``processors.dialects``."""
+        from kinema.processors.dialects import from_huggingface
+
+        return from_huggingface(messages)
+
+    @classmethod
+    def from_sharegpt(cls, record: Mapping[str, Any]) -> "Conversation":
+        """Read a ShareGPT or LLaVA record; see ``processors.dialects``."""
+        from kinema.processors.dialects import from_sharegpt
+
+        return from_sharegpt(record)

@@ -5,9 +5,11 @@ call together; pixels are decoded when they are asked for. H W pixels of the ori
 """
 
 import contextlib
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -19,7 +21,7 @@ from kinema.media.frames import FrameBatch
 from kinema.media.image import read_image
 from kinema.media.sample import Picks, SamplingRequest, sampling_policy
 from kinema.media.video import Video, open_video
-from kinema.processors.messages import ImagePart, Source, VideoPart
+from kinema.processors.messages import ImagePart, Source, VideoFrame, VideoPart
 from kinema.processors.visuals import Clip, ClipFrame, Kind
 
 
@@ -68,11 +70,15 @@ class MediaReader:
 
     def add_image(self, part: ImagePart) -> int:
         """Plan one image; returns its place in ``clips``."""
-        return self._add_stills([part], "image")
+        return self._add_images([part], "image")
 
     def add_stream(self, parts: Sequence[ImagePart]) -> int:
-        """Plan the frames of a stream as one video; returns its place in ``clips``."""
-        return self._add_stills(parts, "video")
+        """Plan the frames of a stream as one video; returns its place in ``clips``.
+
+        Raises:
+            InputError: if some are frames of a video and others are not of it, or they go back in time.
+        """
+        return self._add_images(parts, "video")
 
     def add_video(self, part: VideoPart) -> int:
         """Plan a clip; returns its place in ``clips``.
@@ -91,17 +97,18 @@ class MediaReader:
         for reading in self._readings:
             yield from reading.frames()
 
-    def _add_stills(self, parts: Sequence[ImagePart], kind: Kind) -> int:
-        first = _pixels(parts[0])
-        clip = Clip(
-            kind=kind,
-            name=_name(parts[0].source),
-            times_s=tuple(part.time_s for part in parts),
-            height=first.shape[0],
-            width=first.shape[1],
-        )
-        self._readings.append(_Stills(len(self.clips), parts, first))
-        return self._append(clip)
+    def _add_images(self, parts: Sequence[ImagePart], kind: Kind) -> int:
+        frames = [part.source for part in parts if isinstance(part.source, VideoFrame)]
+        times_s = tuple(part.time_s for part in parts)
+        if not frames:
+            first = _pixels(parts[0])
+            self._readings.append(_Stills(len(self.clips), parts, first))
+            size = {"height": first.shape[0], "width": first.shape[1]}
+            return self._append(Clip(kind=kind, name=_name(parts[0].source), times_s=times_s, **size))
+        if len(frames) < len(parts) or len({_source_key(frame.source) for frame in frames}) > 1:
+            raise InputError("a stream is made of frames of one video, or of pictures; this one mixes them.")
+        walk = self._walk(frames[0].source)
+        return self._append(walk.plan_frames(len(self.clips), kind, [f.pts_s for f in frames], times_s))
 
     def _add_batch(self, part: VideoPart, batch: FrameBatch) -> int:
         if (part.fps, part.max_frames, part.sampling) != (None, None, None):
@@ -117,18 +124,13 @@ class MediaReader:
             raise InputError(
                 f"none of the {len(batch)} frames lies between start_s={part.start_s} and end_s={part.end_s}."
             )
-        known = [float(time) if np.isfinite(time) else None for time in batch.pts_s[rows]]
+        times_s = tuple(map(_known, batch.pts_s[rows].tolist()))
         _, height, width, _ = batch.data.shape
-        clip = Clip(kind="video", name="<frames>", times_s=tuple(known), height=height, width=width)
+        clip = Clip(kind="video", name="<frames>", times_s=times_s, height=height, width=width)
         self._readings.append(_Decoded(len(self.clips), clip.times_s, batch.data, rows))
         return self._append(clip)
 
     def _add_file(self, part: VideoPart, source: Source | Sequence[str]) -> int:
-        key = _source_key(source)
-        if key not in self._walks:
-            video = open_video(source, num_threads=self._settings.num_threads)
-            self._walks[key] = _Walk(self._cleanup.enter_context(video))
-            self._readings.append(self._walks[key])
         request = SamplingRequest(
             fps=self._settings.fps if part.fps is None else part.fps,
             max_frames=self._settings.max_frames if part.max_frames is None else part.max_frames,
@@ -136,7 +138,15 @@ class MediaReader:
             end_s=part.end_s,
         )
         sampling = part.sampling or self._settings.sampling
-        return self._append(self._walks[key].plan(len(self.clips), sampling, request))
+        return self._append(self._walk(source).plan_clip(len(self.clips), sampling, request))
+
+    def _walk(self, source: Source | Sequence[str]) -> "_Walk":
+        key = _source_key(source)
+        if key not in self._walks:
+            video = open_video(source, num_threads=self._settings.num_threads)
+            self._walks[key] = _Walk(self._cleanup.enter_context(video))
+            self._readings.append(self._walks[key])
+        return self._walks[key]
 
     def _append(self, clip: Clip) -> int:
         self.clips.append(clip)
@@ -149,7 +159,7 @@ class _Reading(Protocol):
 
 @dataclass(frozen=True)
 class _Stills:
-    """Images from files or arrays; the first is decoded already, the others one by one."""
+    """Pictures from files or arrays; the first is decoded already, the others one by one."""
 
     clip: int
     parts: Sequence[ImagePart]
@@ -176,32 +186,38 @@ class _Decoded:
 
 
 class _Walk:
-    """Clips of one file, decoded in one walk."""
+    """Clips and frames of one file, decoded in one walk."""
 
     def __init__(self, video: Video) -> None:
-        self.clips: list[int] = []
-        self.picks: list[Picks] = []
         self._video = video
+        self._clips: list[int] = []
+        self._picks: list[Picks] = []
 
-    def plan(self, clip: int, sampling: str, request: SamplingRequest) -> Clip:
-        picks = self._video.plan(sampling, request)
-        self.clips.append(clip)
-        self.picks.append(picks)
-        info = self._video.info
-        return Clip(
-            kind="video",
-            name=info.name,
-            times_s=tuple(picks.times_s.tolist()),
-            height=info.height,
-            width=info.width,
-        )
+    def plan_clip(self, clip: int, sampling: str, request: SamplingRequest) -> Clip:
+        return self._plan(clip, "video", self._video.plan(sampling, request))
+
+    def plan_frames(
+        self, clip: int, kind: Kind, pts_s: Sequence[float], times_s: Sequence[float | None]
+    ) -> Clip:
+        if any(later < earlier for earlier, later in pairwise(pts_s)):
+            raise InputError(f"{self._video.info.name}: the frames of a stream go back in time: {pts_s}.")
+        indices = self._video.timeline.nearest(np.array(pts_s))
+        return self._plan(clip, kind, Picks(indices, np.array(times_s, np.float64)))
 
     def frames(self) -> Iterator[ClipFrame]:
-        for number, time_s, pixels in self._video.iter_picks(self.picks):
-            yield ClipFrame(self.clips[number], time_s, pixels)
+        for number, time_s, pixels in self._video.iter_picks(self._picks):
+            yield ClipFrame(self._clips[number], _known(time_s), pixels)
+
+    def _plan(self, clip: int, kind: Kind, picks: Picks) -> Clip:
+        self._clips.append(clip)
+        self._picks.append(picks)
+        info = self._video.info
+        times_s = tuple(map(_known, picks.times_s.tolist()))
+        return Clip(kind=kind, name=info.name, times_s=times_s, height=info.height, width=info.width)
 
 
 def _pixels(part: ImagePart) -> NDArray[np.uint8]:
+    assert not isinstance(part.source, VideoFrame), "frames of a video are decoded in its walk"
     if not isinstance(part.source, np.ndarray):
         return read_image(part.source)
     if part.source.dtype != np.uint8 or part.source.ndim != 3 or part.source.shape[-1] != 3:
@@ -209,6 +225,11 @@ def _pixels(part: ImagePart) -> NDArray[np.uint8]:
             f"pixels of an image must be uint8 (H, W, 3), got {part.source.dtype} {part.source.shape}."
         )
     return part.source
+
+
+def _known(time_s: float) -> float | None:
+    """Times of files and batches are numbers, NaN where none is known."""
+    return None if math.isnan(time_s) else time_s
 
 
 def _source_key(source: Source | Sequence[str]) -> object:
