@@ -109,9 +109,8 @@ class OfficialResize(_TokenBudget):
             if 0 in size:
                 raise InputError(
                     f"item {index}, {item.height}x{item.width} pixels (height x width), would become "
-                    f"{size[0]}x{size[1]}: the official rule for images and videos in one call has no "
-                    "minimum "
-                    f"size. Crop or enlarge it to at least {factor} pixels a side, raise max_tokens from "
+                    f"{size[0]}x{size[1]}: the official rule for images and videos together has no minimum. "
+                    f"Crop or enlarge it to at least {factor} pixels a side, raise max_tokens from "
                     f"{self.max_tokens}, or use TransformersResize."
                 )
             sizes.append(size)

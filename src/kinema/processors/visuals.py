@@ -120,8 +120,7 @@ def encode_clips(
     Args:
         clips: at least one, in the order of their placeholders.
         frames: pixels of all clips, those of one clip in order. There may be fewer than planned, where a
-        file is
-            damaged, but at least one a clip.
+            file is damaged, but at least one a clip.
         merge_sizes: of each clip.
         patch_size: p.
         resize: gives all sizes of the call at once.

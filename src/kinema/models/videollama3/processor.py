@@ -1,8 +1,7 @@
 """Conversations to the tensors that VideoLLaMA3 takes, in the official layout or that of transformers.
 
 Where the original code has several behaviours, each is a field of ``VideoLLaMA3ProcessorConfig`` and each
-original a preset of it. The default writes what the released weights were trained with. N text positions, P
-patches, M visual tokens, S visual items.
+original a preset of it. The default writes what the released weights were trained with.
 """
 
 from collections.abc import Sequence
@@ -85,12 +84,10 @@ class VideoLLaMA3ProcessorConfig:
 
         - ``"official"``: the processor shipped with the released checkpoints (the default of every field).
         - ``"training"``: the code of DAMO-NLP-SG/VideoLLaMA3, commit 05cee23. Its template breaks the line
-        after
-          a stream's frame, its labels supervise the end of the frame.
+          after a stream's frame, its labels supervise the end of the frame.
         - ``"transformers"``: ``video_llama_3`` of transformers 5.x and the template of the converted
-        checkpoints.
-          Own placeholder tokens, a budget for every item, torch resampling, its frame sampling, and a
-          stream's frames are images without a time.
+          checkpoints. Own placeholder tokens, a budget for every item, torch resampling, its frame sampling,
+          and a stream's frames are images without a time.
 
         Raises:
             ConfigError: if there is no such preset.
@@ -268,15 +265,9 @@ class VideoLLaMA3Processor:
         turns = self._turns(conversation, parts, add_generation_prompt, continues)
         return encode_turns(turns, self.tokenizer)
 
-    def with_limits(
-        self, *, max_frames: int | None = None, max_tokens: int | None = None
-    ) -> "VideoLLaMA3Processor":
-        """The same with other limits: most frames of a clip, most visual tokens of the resize rule."""
-        config = self.config
-        if max_frames is not None:
-            config = replace(config, reading=replace(config.reading, max_frames=max_frames))
-        if max_tokens is not None:
-            config = replace(config, resize=config.resize.with_max_tokens(max_tokens))
+    def with_limits(self, *, max_tokens: int) -> "VideoLLaMA3Processor":
+        """The same with another limit of visual tokens in a conversation."""
+        config = replace(self.config, resize=self.config.resize.with_max_tokens(max_tokens))
         return VideoLLaMA3Processor(self.tokenizer, config)
 
     def encode_image(self, part: ImagePart) -> EncodedVisuals:
