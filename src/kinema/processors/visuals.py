@@ -161,10 +161,6 @@ def _sizes(clips: Sequence[Clip], merge_sizes: Sequence[int]) -> list[ItemSize]:
     ]
 
 
-_FRAMES_AT_ONCE = 8
-"""Original frames of a clip held until they are resized together, by several threads."""
-
-
 class _Resized:
     """Frames of one clip at their new size."""
 
@@ -173,7 +169,7 @@ class _Resized:
         self._resampler = resampler
         self._pixels = np.empty((len(clip.times_s), height, width, 3), np.uint8)
         self._times_s: list[float | None] = []
-        self._waiting: list[NDArray[np.uint8]] = []
+        self._waiting: list[NDArray[np.uint8]] = []  # originals, as many as there are threads to resize them
 
     def put(self, frame: ClipFrame) -> None:
         planned, name = self._clip.times_s, self._clip.name
@@ -187,7 +183,7 @@ class _Resized:
             )
         self._times_s.append(frame.time_s)
         self._waiting.append(frame.pixels)
-        if len(self._waiting) == _FRAMES_AT_ONCE:
+        if len(self._waiting) >= torch.get_num_threads():
             self._resize_waiting()
 
     def finish(self) -> tuple[tuple[float | None, ...], NDArray[np.uint8]]:
