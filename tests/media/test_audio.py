@@ -1,5 +1,7 @@
 import io
+from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from numbered_clips import encode, numbered_frames, sound_file, tone
@@ -101,3 +103,23 @@ def test_a_real_sound_is_read_whole(media_dir):
     clip = read_audio(media_dir / "sound_16khz.wav")
     assert (clip.sample_rate, clip.data.shape[1]) == (16_000, 1)
     assert clip.duration_s == pytest.approx(10.24, abs=0.01)
+
+
+def test_a_hole_in_the_sound_is_filled_with_silence_and_a_damaged_time_stamp_is_not():
+    for hole_s, length_s in ((1.0, 2.0), (10_000.0, 1.0)):
+        file = io.BytesIO()
+        with av.open(file, "w", format="matroska") as output:
+            stream = output.add_stream("pcm_s16le", rate=16_000, layout="mono")
+            for start_s in (0.0, 0.5 + hole_s):
+                samples = np.ascontiguousarray(tone(0.5).data.T)
+                frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+                frame.sample_rate, frame.pts, frame.time_base = (
+                    16_000,
+                    int(start_s * 16_000),
+                    Fraction(1, 16_000),
+                )
+                output.mux(stream.encode(frame))
+            output.mux(stream.encode(None))
+        clip = read_audio(file.getvalue())
+        assert clip.duration_s == pytest.approx(length_s, abs=0.01)
+        assert np.abs(clip.data[-7_000:]).max() > 0.4

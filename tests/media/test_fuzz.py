@@ -102,12 +102,20 @@ def test_a_damaged_real_clip_gives_valid_frames_or_a_media_error(media_dir):
             assert_survives(damaged(original, random))
 
 
-@pytest.mark.parametrize(
-    ("container", "codec"),
-    [("wav", "pcm_s16le"), ("mp3", "libmp3lame"), ("ogg", "libopus"), ("flac", "flac")],
-)
-def test_damaged_sound_gives_samples_or_a_media_error(container, codec):
-    original = sound_file(container, codec, clip=tone(0.5, sample_rate=48_000))
+SOUNDS = {
+    "wav": lambda: sound_file("wav", "pcm_s16le", clip=tone(0.5)),
+    "mp3": lambda: sound_file("mp3", "libmp3lame", clip=tone(0.5, sample_rate=48_000)),
+    "ogg": lambda: sound_file("ogg", "libopus", clip=tone(0.5, sample_rate=48_000)),
+    "flac": lambda: sound_file("flac", "flac", clip=tone(0.5)),
+    "mp4": ORIGINALS["mp4"],
+    "fragmented_mp4": ORIGINALS["fragmented_mp4"],
+    "mkv": ORIGINALS["mkv"],
+}
+
+
+@pytest.mark.parametrize("name", list(SOUNDS))
+def test_damaged_sound_gives_samples_or_a_media_error(name):
+    original = SOUNDS[name]()
     random = np.random.default_rng(1)
     for _ in range(NUM_CASES):
         started = time.monotonic()

@@ -21,6 +21,9 @@ _PREROLL_S = 0.5
 _GAP_S = 0.05
 """A hole in the time stamps above this is filled with silence, so that what follows stays on time."""
 
+_MOST_SILENCE_S = 3600.0
+"""Holes that together are longer come from damaged time stamps, and are not filled any more."""
+
 
 def read_audio(
     source: Source,
@@ -90,6 +93,7 @@ class _Track:
         self._resampler: Any = None
         self._pieces: list[NDArray[np.float32]] = []
         self._ends_s = 0.0
+        self._silence_s = 0.0
         self.start_s: float | None = None
 
     def append(self, frame: Any) -> None:
@@ -97,8 +101,10 @@ class _Track:
         time_s = self._ends_s if frame.time is None else frame.time
         if self.start_s is None:
             self.start_s = self._ends_s = time_s
-        if time_s - self._ends_s > _GAP_S:
+        gap_s = time_s - self._ends_s
+        if gap_s > _GAP_S and self._silence_s + gap_s < _MOST_SILENCE_S:
             self._flush()
+            self._silence_s += gap_s
             silence = round((time_s - self.start_s) * self._sample_rate) - sum(map(len, self._pieces))
             self._pieces.append(np.zeros((max(0, silence), self._num_channels), np.float32))
             self._ends_s = time_s

@@ -146,9 +146,7 @@ def videollama3(timeline: Timeline, request: SamplingRequest) -> Picks:
         return _every_frame_labelled(timeline, request, label_s, duration_s)
     is_trimmed = request.start_s is not None or request.end_s is not None
     shown_s = label_s + timeline.start_s if is_trimmed else label_s
-    slots = np.arange(int(duration_s * request.fps + _ROUNDING))
-    if len(slots) > request.max_frames:
-        slots = slots[rules.linspace_truncated(len(slots), request.max_frames)]
+    slots = _thinned(int(duration_s * request.fps + _ROUNDING), request.max_frames)
     within = timeline.between(shown_s, None)
     return Picks(
         timeline.last_before(shown_s + (slots + 1) / request.fps, within), label_s + slots / request.fps
@@ -252,7 +250,10 @@ def _every_frame_labelled(
     """VideoLLaMA3 without fps: all frames, labelled by spreading the duration evenly over them."""
     within = timeline.between(request.start_s, request.end_s)
     labels_s = np.linspace(label_s, label_s + duration_s, len(within))
-    kept = np.arange(len(within))
-    if len(kept) > request.max_frames:
-        kept = rules.linspace_truncated(len(kept), request.max_frames)
+    kept = _thinned(len(within), request.max_frames)
     return Picks(within.start + kept, labels_s[kept])
+
+
+def _thinned(total: int, most: int) -> rules.Indices:
+    """0 to ``total`` - 1, above ``most`` thinned by a truncated linspace, as VideoLLaMA3 does."""
+    return np.arange(max(total, 0)) if total <= most else rules.linspace_truncated(total, most)

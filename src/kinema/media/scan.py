@@ -27,6 +27,9 @@ _ASSUMED_RATES = {"gif": 25.0}
 _MATROSKA_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 """The tag in which FFmpeg and mkvmerge state when a stream ends."""
 
+_LOWEST_RATE, _HIGHEST_RATE = 1e-4, 1e5
+"""Frames a second that a header may state; what lies outside is damage, and the rate is measured instead."""
+
 _TAIL_TOLERANCE_S = 0.5
 """A video may end this much before its container does, as sound often lasts longer."""
 
@@ -92,7 +95,7 @@ def _timeline(
 ) -> Timeline:
     pts_s = _seconds(ticks, stream)
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    if rate <= 0:
+    if not _LOWEST_RATE <= rate <= _HIGHEST_RATE:
         rate = (len(ticks) - 1) / (pts_s[-1] - pts_s[0]) if len(ticks) > 1 else 1.0
     last_ticks = int(durations[-1]) or round(1 / (rate * stream.time_base))
     return Timeline(
