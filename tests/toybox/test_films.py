@@ -36,9 +36,7 @@ def test_level_2_uses_all_of_its_means():
 def test_shots_follow_each_other_without_gaps_and_cuts_lie_between_whole_seconds():
     for scene in [*LEVEL_2, *LEVEL_3]:
         edges = [0.0, *(cut.at_s for cut in scene.cuts), scene.duration_s]
-        assert [(shot.start_s, shot.end_s) for shot in scene.shots] == list(
-            zip(edges, edges[1:], strict=False)
-        )
+        assert [(shot.start_s, shot.end_s) for shot in scene.shots] == list(pairwise(edges))
         assert all(cut.at_s % 1 == 0.5 for cut in scene.cuts)
 
 

@@ -5,7 +5,8 @@ In a video they are asked at a time wherever the answer changes with it.
 
 import numpy as np
 
-from kinema.toybox.question import Question, ask, full_name, name_without_colour, name_without_shape
+from kinema.toybox.names import full_name, name_without_colour, name_without_shape, named_toys
+from kinema.toybox.question import Question, ask
 from kinema.toybox.scene import Scene
 from kinema.toybox.splits import allowed_pairs
 from kinema.toybox.stills import STILL_S
@@ -47,8 +48,7 @@ def ask_shape(scene: Scene, rng: np.random.Generator) -> list[Question]:
 
 def ask_size(scene: Scene, rng: np.random.Generator) -> list[Question]:
     """The size of each toy."""
-    names = [(toy, full_name(toy, scene.toys)) for toy in scene.toys]
-    return [ask(rng, "size", _SIZE, toy.size, name=name) for toy, name in names if name]
+    return [ask(rng, "size", _SIZE, toy.size, name=name) for toy, name in named_toys(scene.toys)]
 
 
 def ask_count(scene: Scene, rng: np.random.Generator) -> list[Question]:

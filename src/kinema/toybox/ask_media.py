@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kinema.toybox.question import Question, ask, full_name
+from kinema.toybox.names import full_name
+from kinema.toybox.question import Question, ask
 from kinema.toybox.scene import Scene
 from kinema.toybox.vocabulary import EVENTS, SOUNDS, span_words, time_words
 
