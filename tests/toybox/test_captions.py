@@ -1,5 +1,8 @@
 """Captions say what the facts say."""
 
+import pytest
+
+from kinema.errors import InputError
 from kinema.toybox import Scene, caption_at, detailed_caption, short_caption
 from kinema.toybox.world import Background, Recolour, Shot, Toy
 
@@ -53,3 +56,8 @@ def test_the_caption_of_a_picture_tells_what_is_there_at_that_time():
     assert caption_at(scene, 3.0).endswith("A small orange star is at the bottom right.")
     assert caption_at(scene, 4.0).endswith("A small blue star is at the bottom right.")
     assert caption_at(scene_of(STAR), 0.0) == "There is no object."
+
+
+def test_the_caption_of_a_time_outside_the_scene_is_refused():
+    with pytest.raises(InputError, match="lasts from 0 to 6"):
+        caption_at(scene_of(STAR), 6.0)

@@ -21,7 +21,9 @@ _GRAIN_TILE = 64
 """The noise of a picture is cut out of one larger sheet of noise, at one of this many squared places."""
 
 
-def draw_shots(shots: Sequence[Shot], times_s: Sequence[float], height: int, width: int) -> NDArray[np.uint8]:
+def draw_shots(
+    shots: Sequence[Shot], times_s: Sequence[float] | NDArray[np.float64], height: int, width: int
+) -> NDArray[np.uint8]:
     """The pictures of some times of a whole video, (T, H, W, 3), dissolves included."""
     times = np.asarray(times_s, dtype=np.float64)
     frames = np.empty((len(times), height, width, 3), dtype=np.uint8)

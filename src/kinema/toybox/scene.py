@@ -65,21 +65,18 @@ class Scene:
         return replace(self, height=height, width=width)
 
     def shot_at(self, time_s: float) -> Shot:
-        """The shot that is on at a time."""
+        """The shot that is on at a time; ``InputError`` if that is not within the scene."""
+        self._check_time(time_s)
         return next(shot for shot in reversed(self.shots) if shot.start_s <= time_s)
 
-    def render(self, times_s: Sequence[float]) -> NDArray[np.uint8]:
+    def render(self, times_s: Sequence[float] | NDArray[np.float64]) -> NDArray[np.uint8]:
         """Draw the pictures of some times, in any order, (T, H, W, 3).
 
         Raises:
             InputError: if a time is not within the scene; its end is not part of it.
         """
         for time_s in times_s:
-            if not 0 <= time_s < self.duration_s:
-                raise InputError(
-                    f"time {time_s} s is outside the scene, which lasts from 0 to {self.duration_s} s; "
-                    "its end is not part of it."
-                )
+            self._check_time(time_s)
         return draw_shots(self.shots, times_s, self.height, self.width)
 
     def frame_times(self, fps: float) -> list[float]:
@@ -99,6 +96,13 @@ class Scene:
     def facts(self) -> dict[str, Any]:
         """Everything that is known, as plain JSON; ``from_facts`` reads it."""
         return _plain(asdict(self))
+
+    def _check_time(self, time_s: float) -> None:
+        if not 0 <= time_s < self.duration_s:
+            raise InputError(
+                f"time {time_s} s is outside the scene, which lasts from 0 to {self.duration_s} s; "
+                "its end is not part of it."
+            )
 
 
 def from_facts(facts: dict[str, Any]) -> Scene:
