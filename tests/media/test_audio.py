@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numbered_clips import encode, numbered_frames, sound_file, tone
 
-from kinema.errors import ConfigError, InputError, MediaError
+from kinema.errors import ConfigError, InputError, MediaError, MediaWarning
 from kinema.media.audio import read_audio
 from kinema.media.frames import AudioClip
 from kinema.media.video import open_video
@@ -74,6 +74,7 @@ def test_a_video_without_sound_says_so():
         video.audio()
 
 
+@pytest.mark.filterwarnings("ignore:.*Invalid PCM packet")
 def test_sound_cut_off_gives_what_is_there():
     data = sound_file("wav", clip=tone(2.0))
     assert read_audio(data[: len(data) // 2]).duration_s == pytest.approx(1.0, abs=0.01)
@@ -123,3 +124,11 @@ def test_a_hole_in_the_sound_is_filled_with_silence_and_a_damaged_time_stamp_is_
         clip = read_audio(file.getvalue())
         assert clip.duration_s == pytest.approx(length_s, abs=0.01)
         assert np.abs(clip.data[-7_000:]).max() > 0.4
+
+
+def test_damaged_pieces_of_sound_are_left_out_with_a_warning():
+    data = bytearray(sound_file("mp3", "libmp3lame", clip=tone(2.0, sample_rate=48_000)))
+    data[8_000:9_000] = bytes(1_000)
+    with pytest.warns(MediaWarning, match="some of its sound is damaged and left out"):
+        clip = read_audio(bytes(data))
+    assert clip.duration_s == pytest.approx(2.0, abs=0.2)

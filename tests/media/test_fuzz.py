@@ -114,6 +114,7 @@ SOUNDS = {
 
 
 @pytest.mark.parametrize("name", list(SOUNDS))
+@pytest.mark.filterwarnings("ignore::kinema.errors.MediaWarning")
 def test_damaged_sound_gives_samples_or_a_media_error(name):
     original = SOUNDS[name]()
     random = np.random.default_rng(1)

@@ -3,6 +3,7 @@
 Letters: N sound samples, C sound channels.
 """
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from kinema.errors import ConfigError, InputError, MediaError
+from kinema.errors import ConfigError, InputError, MediaError, MediaWarning
 from kinema.media.container import Complaints, open_container
 from kinema.media.frames import AudioClip
 from kinema.media.source import OpenSource, Source, opened
@@ -20,6 +21,9 @@ _PREROLL_S = 0.5
 
 _GAP_S = 0.05
 """A hole in the time stamps above this is filled with silence, so that what follows stays on time."""
+
+_LOWEST_RATE, _MOST_CHANNELS = 1000, 8
+"""Sound beyond these is damage, not sound: 7.1 has 8 channels, telephones 8000 samples a second."""
 
 _MOST_SILENCE_S = 3600.0
 """Holes that together are longer come from damaged time stamps, and are not filled any more."""
@@ -62,18 +66,7 @@ def read_audio_open(
             f"sound has a sample_rate above 0 and 1 or 2 channels, got {sample_rate} and {num_channels}."
         )
     complaints = Complaints()
-    container = open_container(source)
-    try:
-        stream = _sound_stream(container, source.name)
-        if start_s is not None and start_s > _PREROLL_S:
-            _seek(container, stream, start_s - _PREROLL_S, complaints)
-        track = _Track(sample_rate, num_channels)
-        for frame in _frames(container, stream, complaints):
-            if end_s is not None and frame.time is not None and frame.time >= end_s:
-                break
-            track.append(frame)
-    finally:
-        container.close()
+    track = _decode(source, _Track(sample_rate, num_channels), start_s, end_s, complaints)
     if track.start_s is None and start_s is None and end_s is None:
         raise MediaError(
             f"{source.name}: not one sample of its sound can be decoded "
@@ -81,7 +74,32 @@ def read_audio_open(
         )
     if track.start_s is None:
         raise InputError(f"{source.name}: there is no sound from {start_s} to {end_s} s.")
+    if complaints or track.num_damaged:
+        said = f"FFmpeg says: {complaints}" if complaints else f"{track.num_damaged} pieces of absurd form"
+        warnings.warn(
+            f"{source.name}: some of its sound is damaged and left out ({said}); what is there is read.",
+            MediaWarning,
+            stacklevel=3,
+        )
     return _cut(track.samples(), track.start_s, sample_rate, start_s, end_s, source.name)
+
+
+def _decode(
+    source: OpenSource, track: "_Track", start_s: float | None, end_s: float | None, complaints: Complaints
+) -> "_Track":
+    """Put the sound around the asked-for time on the track."""
+    container = open_container(source)
+    try:
+        stream = _sound_stream(container, source.name)
+        if start_s is not None and start_s > _PREROLL_S:
+            _seek(container, stream, start_s - _PREROLL_S, complaints)
+        for frame in _frames(container, stream, complaints):
+            if end_s is not None and frame.time is not None and frame.time >= end_s:
+                break
+            track.append(frame)
+    finally:
+        container.close()
+    return track
 
 
 class _Track:
@@ -91,13 +109,21 @@ class _Track:
         self._sample_rate = sample_rate
         self._num_channels = num_channels
         self._resampler: Any = None
+        self._kind: tuple[str, str, int] | None = None
         self._pieces: list[NDArray[np.float32]] = []
         self._ends_s = 0.0
         self._silence_s = 0.0
         self.start_s: float | None = None
+        self.num_damaged = 0
 
     def append(self, frame: Any) -> None:
-        """Add an ``av.AudioFrame``, after silence if there is a gap before it."""
+        """Add an ``av.AudioFrame``, after silence if there is a gap before it.
+
+        Damaged packets decode to sound of absurd rates, and of channels that crash PyAV: these are left out.
+        """
+        if frame.sample_rate < _LOWEST_RATE or frame.layout.nb_channels > _MOST_CHANNELS:
+            self.num_damaged += 1
+            return
         time_s = self._ends_s if frame.time is None else frame.time
         if self.start_s is None:
             self.start_s = self._ends_s = time_s
@@ -108,9 +134,12 @@ class _Track:
             silence = round((time_s - self.start_s) * self._sample_rate) - sum(map(len, self._pieces))
             self._pieces.append(np.zeros((max(0, silence), self._num_channels), np.float32))
             self._ends_s = time_s
-        if self._resampler is None:
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._resampler is None or kind != self._kind:
+            self._flush()
             layout = "stereo" if self._num_channels == 2 else frame.layout.name
             self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=self._sample_rate)
+            self._kind = kind
         self._ends_s += frame.samples / frame.sample_rate
         frame.pts = None  # the resampler would count on it; we do that here
         self._take(self._resampler.resample(frame))

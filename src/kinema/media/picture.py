@@ -99,16 +99,19 @@ class ToRGB:
 
     def __init__(self, size: SizeRule | None) -> None:
         self._rule = size
-        self._size: tuple[int, int] | None = None
+        self._orientation: Orientation | None = None
+        self._size = (0, 0)
         self._reformatter = VideoReformatter()
 
     def __call__(self, frame: Any) -> NDArray[np.uint8]:
         """(H, W, 3) uint8; frames whose stored size differs from the first one's are scaled to it."""
-        orientation = Orientation.of_frame(frame)
-        if self._size is None:
-            self._size = apply_size(self._rule, *orientation.size(frame.height, frame.width))
-        height, width = orientation.size(*self._size)
+        if (
+            self._orientation is None
+        ):  # once a video: a frame asked for its side data lives until Python collects
+            self._orientation = Orientation.of_frame(frame)
+            self._size = apply_size(self._rule, *self._orientation.size(frame.height, frame.width))
+        height, width = self._orientation.size(*self._size)
         picture = self._reformatter.reformat(
             frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1
         )
-        return orientation.apply(np.asarray(picture.to_ndarray(), np.uint8))
+        return self._orientation.apply(np.asarray(picture.to_ndarray(), np.uint8))
