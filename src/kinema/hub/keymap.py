@@ -6,7 +6,7 @@ compares that inventory with the file and fails on any difference, by name; savi
 be loaded can be saved, and nothing is ever loaded in part.
 
 In a pattern, ``*`` stands for one part of a dotted name, such as the number of a layer; the stars of both
-sides stand for the same parts in the same order.
+sides stand for the same parts in the same order. ``**`` stands for one part or more, in what is ignored.
 """
 
 import re
@@ -16,7 +16,7 @@ from itertools import accumulate
 from types import EllipsisType
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from kinema.errors import WeightsError
 from kinema.hub.files import TensorFiles
@@ -215,6 +215,18 @@ class KeyMap:
                 target.copy_(tensor[part.their_rows].reshape(target.shape))
         return state
 
+    def load_into(
+        self,
+        module: nn.Module,
+        files: TensorFiles,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Give a module, built on the meta device, the weights of a checkpoint; see ``load``."""
+        shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+        module.load_state_dict(self.load(files, shapes, dtype=dtype, device=device), assign=True)
+
     def export(self, state: Mapping[str, Tensor]) -> Iterator[tuple[str, Tensor]]:
         """Our tensors as this layout names and shapes them: views, except where several are joined."""
         inventory = self.inventory({name: tuple(tensor.shape) for name, tensor in state.items()})
@@ -272,7 +284,8 @@ class KeyMap:
 
 def _match(pattern: str, name: str) -> tuple[str, ...] | None:
     """What the stars of a pattern stand for in a name, or None where it does not fit."""
-    found = re.fullmatch(r"([^.]+)".join(map(re.escape, pattern.split("*"))), name)
+    expression = re.escape(pattern).replace(r"\*\*", ".+").replace(r"\*", r"([^.]+)")
+    found = re.fullmatch(expression, name)
     return None if found is None else found.groups()
 
 

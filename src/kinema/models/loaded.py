@@ -1,0 +1,23 @@
+"""A model with all that its checkpoint says about how to use it, so that nobody can pair the wrong two."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from torch import nn
+
+from kinema.hub.generation import GenerationDefaults
+
+Model = TypeVar("Model", bound=nn.Module)
+Processor = TypeVar("Processor")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded(Generic[Model, Processor]):
+    """What one checkpoint folder holds."""
+
+    model: Model
+    processor: Processor
+    generation: GenerationDefaults
+    folder: Path
+    """Where it was read from."""

@@ -1,0 +1,201 @@
+"""VideoLLaMA3's ``config.json``: read in the official and in transformers' form, and written in both.
+
+What a config asks for and the architecture does not have is refused by name, never skipped.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kinema.errors import WeightsError
+from kinema.models.videollama3.config import VideoLLaMA3Config, siglip_navit
+from kinema.models.videollama3.keys import Layout
+from kinema.modules.language.decoder import DecoderConfig
+from kinema.modules.vision.navit import NaViTConfig
+from kinema.processors.tokenizer import TextTokenizer
+
+OFFICIAL_TYPE = "videollama3_qwen2"
+TRANSFORMERS_TYPE = "video_llama_3"
+ENCODER_TYPE = "videollama3_vision_encoder"
+PUBLISHED_ENCODERS = ("DAMO-NLP-SG/SigLIP-NaViT", "DAMO-NLP-SG/VL3-SigLIP-NaViT")
+
+_TIED = "tie_word_embeddings"
+
+
+def parse_config(content: Mapping[str, Any]) -> VideoLLaMA3Config:
+    """The sizes of a model, from its ``config.json``.
+
+    Raises:
+        WeightsError: if it is of another family, lacks a field, or asks for what the architecture has not.
+    """
+    model_type = content.get("model_type")
+    if model_type == OFFICIAL_TYPE:
+        _expect(content, "mm_projector_type", "mlp2x_gelu")
+        return VideoLLaMA3Config(vision=_official_vision(content), language=parse_decoder_config(content))
+    if model_type == TRANSFORMERS_TYPE:
+        text = dict(_field(content, "text_config"))
+        text[_TIED] = bool(content.get(_TIED) or text.get(_TIED))
+        vision = parse_vision_config(_field(content, "vision_config"))
+        return VideoLLaMA3Config(vision=vision, language=parse_decoder_config(text))
+    raise WeightsError(
+        f"model_type {model_type!r} is not VideoLLaMA3, which is {OFFICIAL_TYPE!r} or {TRANSFORMERS_TYPE!r}."
+    )
+
+
+def parse_vision_config(content: Mapping[str, Any]) -> NaViTConfig:
+    """The sizes of the encoder, from its own ``config.json`` or the part of a model's.
+
+    A ``config.json`` of stock SigLIP is read through its ``vision_config``.
+    """
+    content = content.get("vision_config", content)
+    _expect(content, "num_channels", 3)
+    _expect(content, "hidden_act", "gelu_pytorch_tanh")
+    return NaViTConfig(
+        hidden_size=_field(content, "hidden_size"),
+        intermediate_size=_field(content, "intermediate_size"),
+        num_layers=_field(content, "num_hidden_layers"),
+        num_heads=_field(content, "num_attention_heads"),
+        patch_size=_field(content, "patch_size"),
+        layer_norm_eps=content.get("layer_norm_eps", 1e-6),
+        rope_theta=_rope_theta(content, kind="axial", default=10000.0),
+    )
+
+
+def parse_decoder_config(content: Mapping[str, Any]) -> DecoderConfig:
+    """The sizes of a Qwen2 decoder, from the fields of a ``config.json``."""
+    _expect(content, "hidden_act", "silu")
+    _expect(content, "use_sliding_window", False)
+    hidden_size, num_heads = _field(content, "hidden_size"), _field(content, "num_attention_heads")
+    return DecoderConfig(
+        vocab_size=_field(content, "vocab_size"),
+        hidden_size=hidden_size,
+        intermediate_size=_field(content, "intermediate_size"),
+        num_layers=_field(content, "num_hidden_layers"),
+        num_heads=num_heads,
+        num_kv_heads=_field(content, "num_key_value_heads"),
+        head_dim=content.get("head_dim") or hidden_size // num_heads,
+        max_positions=_field(content, "max_position_embeddings"),
+        rms_norm_eps=_field(content, "rms_norm_eps"),
+        rope_theta=_rope_theta(content, kind="default", default=10000.0),
+        attention_bias=True,
+        tie_word_embeddings=bool(content.get(_TIED, False)),
+    )
+
+
+def write_config(
+    config: VideoLLaMA3Config,
+    layout: Layout,
+    tokenizer: TextTokenizer,
+    *,
+    dtype: str,
+    use_token_compression: bool,
+) -> dict[str, Any]:
+    """The ``config.json`` of a model, which the code that made the layout reads.
+
+    It names no code to run (``auto_map``), for none is shipped.
+
+    Args:
+        config: the sizes.
+        layout: whose form.
+        tokenizer: has the special tokens, whose ids the file states.
+        dtype: of the weights, such as ``"bfloat16"``.
+        use_token_compression: whether video tokens are pruned; transformers has it in another file.
+    """
+    ends = {
+        "bos_token_id": tokenizer.special_id("<|endoftext|>"),
+        "eos_token_id": tokenizer.special_id("<|im_end|>"),
+    }
+    tied = config.language.tie_word_embeddings
+    if layout is Layout.TRANSFORMERS:
+        rope = {"rope_type": "default", "rope_theta": config.language.rope_theta}
+        text = {"model_type": "qwen2", **_decoder_fields(config.language), "rope_parameters": rope, **ends}
+        axial = {"rope_type": "axial", "rope_theta": config.vision.rope_theta}
+        vision = {"model_type": "video_llama_3_vision", **_vision_fields(config.vision)}
+        return {
+            "architectures": ["VideoLlama3ForConditionalGeneration"],
+            "model_type": TRANSFORMERS_TYPE,
+            "image_token_id": tokenizer.special_id("<|image_pad|>"),
+            "video_token_id": tokenizer.special_id("<|video_pad|>"),
+            _TIED: tied,
+            "text_config": text,
+            "vision_config": {**vision, "rope_parameters": axial},
+            "dtype": dtype,
+        }
+    return {
+        "architectures": ["Videollama3Qwen2ForCausalLM"],
+        "model_type": OFFICIAL_TYPE,
+        **_decoder_fields(config.language),
+        "rope_theta": config.language.rope_theta,
+        "rope_scaling": None,
+        "image_token_index": tokenizer.special_id("<image>"),
+        "mm_projector_type": "mlp2x_gelu",
+        "use_token_compression": use_token_compression,
+        "vision_encoder": PUBLISHED_ENCODERS[0] if layout is Layout.TRAINER else None,
+        "vision_encoder_config": {"model_type": ENCODER_TYPE, **_vision_fields(config.vision)},
+        **ends,
+        "torch_dtype": dtype,
+    }
+
+
+def _official_vision(content: Mapping[str, Any]) -> NaViTConfig:
+    """The trainer writes the encoder's repository in place of its sizes."""
+    if content.get("vision_encoder_config"):
+        return parse_vision_config(content["vision_encoder_config"])
+    if content.get("vision_encoder") in PUBLISHED_ENCODERS:
+        return siglip_navit()
+    raise WeightsError(
+        f"config.json has no vision_encoder_config, and vision_encoder {content.get('vision_encoder')!r} "
+        f"is none of {', '.join(PUBLISHED_ENCODERS)}; copy that encoder's config.json there."
+    )
+
+
+def _decoder_fields(config: DecoderConfig) -> dict[str, Any]:
+    return {
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "num_key_value_heads": config.num_kv_heads,
+        "head_dim": config.head_dim,
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.max_positions,
+        "max_window_layers": config.num_layers,
+        "rms_norm_eps": config.rms_norm_eps,
+        "hidden_act": "silu",
+        "attention_dropout": 0.0,
+        "use_sliding_window": False,
+        "sliding_window": None,
+        _TIED: config.tie_word_embeddings,
+    }
+
+
+def _vision_fields(config: NaViTConfig) -> dict[str, Any]:
+    return {
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "num_channels": 3,
+        "patch_size": config.patch_size,
+        "hidden_act": "gelu_pytorch_tanh",
+        "layer_norm_eps": config.layer_norm_eps,
+        "attention_dropout": 0.0,
+    }
+
+
+def _rope_theta(content: Mapping[str, Any], *, kind: str, default: float) -> float:
+    """From ``rope_parameters`` (transformers 5) or the older fields; scaled frequencies are refused."""
+    rope = content.get("rope_parameters") or {}
+    _expect(rope, "rope_type", kind)
+    _expect(content, "rope_scaling", None)
+    return float(rope.get("rope_theta", content.get("rope_theta", default)))
+
+
+def _field(content: Mapping[str, Any], name: str) -> Any:
+    if content.get(name) is None:
+        raise WeightsError(f"config.json has no {name}; is it the file of this model?")
+    return content[name]
+
+
+def _expect(content: Mapping[str, Any], name: str, value: object) -> None:
+    if content.get(name, value) != value:
+        raise WeightsError(f"config.json asks for {name} {content[name]!r}; VideoLLaMA3 has {value!r} only.")
