@@ -158,7 +158,6 @@ def _decoder_fields(config: DecoderConfig) -> dict[str, Any]:
         "head_dim": config.head_dim,
         "vocab_size": config.vocab_size,
         "max_position_embeddings": config.max_positions,
-        "max_window_layers": config.num_layers,
         "rms_norm_eps": config.rms_norm_eps,
         "hidden_act": "silu",
         "attention_dropout": 0.0,

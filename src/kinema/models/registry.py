@@ -1,0 +1,192 @@
+"""The families, the published checkpoints they can load, and loading one by name or folder.
+
+A family is found by what ``config.json`` says, never by the name of a checkpoint: the table of names is for
+people to choose from.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.resources import files as package_files
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kinema.errors import WeightsError
+from kinema.hub.download import local_folder
+from kinema.hub.files import open_checkpoint, read_json
+
+if TYPE_CHECKING:
+    import torch
+
+    from kinema.models.loaded import Loaded
+
+NANO = "nano"
+"""The name of the model that ships inside the package."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """Models of one architecture, in whichever layouts their files come."""
+
+    name: str
+    title: str
+    """What people call it."""
+    model_types: tuple[str, ...]
+    """``model_type`` of the ``config.json`` of a whole model."""
+    part_types: Mapping[str, str]
+    """``model_type`` of checkpoints that hold a part alone -> the function of ``home`` that loads it."""
+    home: str
+    """The module that loads it, imported on first use: ``load(folder, dtype=, device=, compat=)``."""
+
+
+FAMILIES = (
+    Family(
+        name="videollama3",
+        title="VideoLLaMA3",
+        model_types=("videollama3_qwen2", "video_llama_3"),
+        part_types={
+            "videollama3_vision_encoder": "load_vision_encoder",
+            "siglip": "load_vision_encoder",
+            "siglip_vision_model": "load_vision_encoder",
+        },
+        home="kinema.models.videollama3.checkpoint",
+    ),
+)
+"""A new family is one more entry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedModel:
+    """A checkpoint that is known to load."""
+
+    name: str
+    """A hub id, or ``nano``."""
+    family: str
+    num_parameters: int
+    licence: str
+    notes: str
+    is_part: bool = False
+    """Whether it is a vision encoder alone, which cannot be asked anything."""
+
+    @property
+    def bf16_bytes(self) -> int:
+        """What the weights take in bfloat16, on disk and in memory."""
+        return 2 * self.num_parameters
+
+
+_CARD_LICENCE = "Apache-2.0 (model card); the repository adds: research preview, non-commercial use only"
+_SIZE_2B, _SIZE_7B, _SIZE_ENCODER = 1_959_993_584, 8_044_744_944, 412_147_440
+
+
+def named_models() -> list[NamedModel]:
+    """The checkpoints that are known to load, the embedded one first."""
+    published = [
+        ("DAMO-NLP-SG/VideoLLaMA3-2B", _SIZE_2B, "images and video, after stage 4"),
+        ("DAMO-NLP-SG/VideoLLaMA3-7B", _SIZE_7B, "images and video, after stage 4"),
+        ("DAMO-NLP-SG/VideoLLaMA3-2B-Image", _SIZE_2B, "after stage 3, best on images"),
+        ("DAMO-NLP-SG/VideoLLaMA3-7B-Image", _SIZE_7B, "after stage 3, best on images"),
+        ("lkhl/VideoLLaMA3-2B-Image-HF", _SIZE_2B, "the same weights in transformers' layout"),
+        ("lkhl/VideoLLaMA3-7B-Image-HF", _SIZE_7B, "the same weights in transformers' layout"),
+    ]
+    encoders = [
+        ("DAMO-NLP-SG/VL3-SigLIP-NaViT", "the vision encoder of the trained 7B"),
+        (
+            "DAMO-NLP-SG/SigLIP-NaViT",
+            "SigLIP's weights, not yet trained for rotary positions: start of stage 1",
+        ),
+    ]
+    return [
+        *_embedded_models(),
+        *(_published(name, size, notes) for name, size, notes in published),
+        *(_published(name, _SIZE_ENCODER, notes, is_part=True) for name, notes in encoders),
+    ]
+
+
+def load_model(
+    source: str | Path,
+    *,
+    dtype: "torch.dtype | None" = None,
+    device: "torch.device | str" = "cpu",
+    compat: str = "official",
+    revision: str | None = None,
+    offline: bool = False,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> "Loaded[Any, Any]":
+    """A model with its processor, from a hub id, a folder or ``nano``, whatever its family.
+
+    Args:
+        source: ``"nano"``, a folder, or a hub id such as ``"DAMO-NLP-SG/VideoLLaMA3-2B"``.
+        dtype: what to cast the weights to; None keeps what the files have.
+        device: where the weights go.
+        compat: whose processor to reproduce, a mode of the family.
+        revision: a branch, tag or commit on the hub.
+        offline: use the hub's cache only.
+        token: for gated or private repositories.
+        cache_dir: where downloads are kept; None for the hub's own cache.
+
+    Raises:
+        WeightsError: if there is no such checkpoint, it is not whole, or no family knows it.
+    """
+    if source == NANO and not Path(source).is_dir():
+        folder = _embedded_folder(NANO)
+    else:
+        folder = local_folder(source, revision=revision, cache_dir=cache_dir, offline=offline, token=token)
+    family = find_family(read_json(folder / "config.json"))
+    load: Callable[..., Loaded[Any, Any]] = import_module(family.home).load
+    return load(folder, dtype=dtype, device=device, compat=compat)
+
+
+def find_family(config: Mapping[str, Any]) -> Family:
+    """The family that a ``config.json`` belongs to.
+
+    Raises:
+        WeightsError: if there is none, or the checkpoint is only a part of a model.
+    """
+    model_type = str(config.get("model_type"))
+    for family in FAMILIES:
+        if model_type in family.model_types:
+            return family
+        if model_type in family.part_types:
+            loader = f"{family.home}.{family.part_types[model_type]}"
+            raise WeightsError(
+                f"{model_type!r} is a part of {family.title}, not a model to ask; use {loader}."
+            )
+    known = ", ".join(repr(model_type) for family in FAMILIES for model_type in family.model_types)
+    raise WeightsError(f"no family knows the model_type {model_type!r} of config.json; known are {known}.")
+
+
+def _published(name: str, size: int, notes: str, *, is_part: bool = False) -> NamedModel:
+    return NamedModel(
+        name=name,
+        family="videollama3",
+        num_parameters=size,
+        licence=_CARD_LICENCE,
+        notes=notes,
+        is_part=is_part,
+    )
+
+
+def _embedded_models() -> list[NamedModel]:
+    """``nano``, sized by its file; nothing in a source tree in which it has not been trained yet."""
+    try:
+        folder = _embedded_folder(NANO)
+    except WeightsError:
+        return []
+    return [
+        NamedModel(
+            name=NANO,
+            family=find_family(read_json(folder / "config.json")).name,
+            num_parameters=sum(prod(shape) for shape in open_checkpoint(folder).shapes.values()),
+            licence="Apache-2.0",
+            notes="ships with kinema and knows the toybox only; no download, no GPU",
+        )
+    ]
+
+
+def _embedded_folder(name: str) -> Path:
+    folder = Path(str(package_files("kinema"))) / "assets" / name
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"{name} is not in this installation ({folder} is missing); install kinema again.")
+    return folder
