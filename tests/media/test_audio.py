@@ -132,3 +132,11 @@ def test_damaged_pieces_of_sound_are_left_out_with_a_warning():
     with pytest.warns(MediaWarning, match="some of its sound is damaged and left out"):
         clip = read_audio(bytes(data))
     assert clip.duration_s == pytest.approx(2.0, abs=0.2)
+
+
+@pytest.mark.filterwarnings("ignore:.*is damaged and left out")
+def test_a_missing_tail_of_sound_is_said_in_seconds():
+    data = sound_file("flac", "flac", clip=tone(4.0))
+    with pytest.warns(MediaWarning, match=r"the last [12]\.\d s of its sound are missing"):
+        clip = read_audio(data[: len(data) * 6 // 10])
+    assert 1.5 < clip.duration_s < 2.5

@@ -267,6 +267,20 @@ def test_hevc_gives_the_frames_that_were_put_in():
         assert numbers(video.frames_at([0.3, 1.4, 1.5, 2.8]).data) == [3, 14, 15, 28]
 
 
+def test_frames_that_an_edit_list_cuts_off_are_not_shown():
+    file = io.BytesIO()
+    write_video(file, numbered_frames(30), fps=10, container="mp4", codec_options={"g": "30"})
+    data = bytearray(file.getvalue())
+    edit = data.index(b"elst") + 16  # the time of the media at which the edit starts
+    start = int.from_bytes(data[edit : edit + 4], "big") + 10_240 // 2  # half a second later
+    data[edit : edit + 4] = start.to_bytes(4, "big")
+    with open_video(bytes(data)) as video:
+        batch = video.read(fps=2)
+        assert len(video.timeline) == 25
+    assert batch.pts_s.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0]
+    assert numbers(batch.data) == [5, 10, 15, 20, 25]
+
+
 def test_interlaced_frames_are_flagged():
     data = encode("mp4", "mpeg2video", flags=INTERLACED)
     with open_video(data) as video:

@@ -22,6 +22,12 @@ _PREROLL_S = 0.5
 _GAP_S = 0.05
 """A hole in the time stamps above this is filled with silence, so that what follows stays on time."""
 
+_FORMATS_WITH_LENGTH = ("mov,mp4,m4a,3gp,3g2,mj2", "flac")
+"""Formats whose header states how long the sound is."""
+
+_TAIL_TOLERANCE_S = 0.5
+"""Encoders pad their last packet, and headers are rounded; a shorter difference is not worth a warning."""
+
 _LOWEST_RATE, _MOST_CHANNELS = 1000, 8
 """Sound beyond these is damage, not sound: 7.1 has 8 channels, telephones 8000 samples a second."""
 
@@ -76,11 +82,9 @@ def read_audio_open(
         raise InputError(f"{source.name}: there is no sound from {start_s} to {end_s} s.")
     if complaints or track.num_damaged:
         said = f"FFmpeg says: {complaints}" if complaints else f"{track.num_damaged} pieces of absurd form"
-        warnings.warn(
-            f"{source.name}: some of its sound is damaged and left out ({said}); what is there is read.",
-            MediaWarning,
-            stacklevel=3,
-        )
+        _warn(f"{source.name}: some of its sound is damaged and left out ({said})")
+    if end_s is None and track.missing_s > _TAIL_TOLERANCE_S:
+        _warn(f"{source.name}: the last {track.missing_s:.1f} s of its sound are missing")
     return _cut(track.samples(), track.start_s, sample_rate, start_s, end_s, source.name)
 
 
@@ -97,6 +101,7 @@ def _decode(
             if end_s is not None and frame.time is not None and frame.time >= end_s:
                 break
             track.append(frame)
+        track.stated_end_s = _stated_end_s(container, stream)
     finally:
         container.close()
     return track
@@ -115,6 +120,12 @@ class _Track:
         self._silence_s = 0.0
         self.start_s: float | None = None
         self.num_damaged = 0
+        self.stated_end_s: float | None = None
+
+    @property
+    def missing_s(self) -> float:
+        """How much is not there of what the header promises."""
+        return 0.0 if self.stated_end_s is None else max(0.0, self.stated_end_s - self._ends_s)
 
     def append(self, frame: Any) -> None:
         """Add an ``av.AudioFrame``, after silence if there is a gap before it.
@@ -172,6 +183,17 @@ def _sound_stream(container: Any, name: str) -> Any:
         if other is not stream:
             other.discard = av.stream.Discard.all
     return stream
+
+
+def _stated_end_s(container: Any, stream: Any) -> float | None:
+    """When the header says that the sound ends; None where FFmpeg guesses it from the file's size."""
+    if stream.duration is None or container.format.name not in _FORMATS_WITH_LENGTH:
+        return None
+    return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(f"{message}; what is there is read.", MediaWarning, stacklevel=4)
 
 
 def _seek(container: Any, stream: Any, time_s: float, complaints: Complaints) -> None:
