@@ -52,6 +52,7 @@ def serve():
         def answer():
             connection, _ = listener.accept()
             with connection:
+                connection.recv(65_536)  # closing with the request unread would reset the connection
                 for piece in pieces:
                     if stop.wait(pause_s):
                         return

@@ -347,7 +347,7 @@ def test_a_truncated_tail_gives_what_is_there_and_says_how_much_is_missing(tmp_p
     assert (np.diff(batch.pts_s) > 0).all()
 
 
-@pytest.mark.filterwarnings("ignore:.*wanted frames cannot be decoded")
+@pytest.mark.filterwarnings("ignore:.*wanted frames")
 def test_frames_missing_of_an_mp4_are_counted(tmp_path):
     path = tmp_path / "clip.mp4"
     noise = np.random.default_rng(0).integers(0, 255, (40, 32, 48, 3), np.uint8)
@@ -376,10 +376,32 @@ def test_frames_that_cannot_be_decoded_are_counted_and_the_rest_is_read(tmp_path
     data = bytearray(encode("mov", "mjpeg", pixel_format="yuvj420p", count=10))
     pictures = [index for index in range(len(data)) if data[index : index + 3] == b"\xff\xd8\xff"]
     data[pictures[2] : pictures[3]] = bytes(pictures[3] - pictures[2])
-    with open_video(bytes(data)) as video, pytest.warns(MediaWarning, match="1 of 10 wanted frames cannot"):
+    with (
+        open_video(bytes(data)) as video,
+        pytest.warns(MediaWarning, match="of 10 wanted frames 1 cannot be decoded"),
+    ):
         batch = video.read(fps=10)
     assert len(batch) == 9
     assert (np.diff(batch.pts_s) > 0).all()
+
+
+@pytest.mark.parametrize("num_threads", [1, 3])
+def test_frames_that_are_partly_damaged_are_counted_and_ffmpeg_is_silent(capfd, num_threads):
+    noise = np.random.default_rng(0).integers(0, 255, (12, 64, 64, 3), np.uint8)
+    file = io.BytesIO()
+    write_video(file, noise, fps=10, container="mp4")
+    data = bytearray(file.getvalue())
+    for position in range(data.index(b"mdat") + 5_000, data.index(b"moov"), 1_000):
+        data[position] ^= 255
+    expected = pytest.warns(MediaWarning, match=r"of 12 wanted frames \d+ .*FFmpeg says: ")
+    with open_video(bytes(data), num_threads=num_threads) as video, expected:
+        video.read(fps=10)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_more_threads_give_the_same_frames(clip):
+    with open_video(clip) as one, open_video(clip, num_threads=3) as three:
+        np.testing.assert_array_equal(one.read(fps=7).data, three.read(fps=7).data)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,10 @@ def _decode(
         for frame in _frames(container, stream, complaints):
             if end_s is not None and frame.time is not None and frame.time >= end_s:
                 break
-            track.append(frame)
+            try:
+                track.append(frame)
+            except (av.FFmpegError, ValueError):
+                track.num_damaged += 1
         track.stated_end_s = _stated_end_s(container, stream)
     finally:
         container.close()

@@ -24,31 +24,40 @@ _OPTIONS = {"protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
 _NOT_MEDIA = {"tty": "text"}
 """Formats that FFmpeg takes for video, and nobody else does."""
 
+_MOST_MESSAGES = 3
+"""As many different messages tell what is wrong; a damaged file may cause thousands."""
+
 
 class Complaints:
-    """What FFmpeg said during a piece of work, without its repetitions."""
+    """What FFmpeg said during a piece of work, without its repetitions.
 
-    def __init__(self) -> None:
-        self._logs: list[tuple[int, str, str]] = []
+    Args:
+        has_threads: whether FFmpeg works on threads of its own; then what it says about other files on other
+            threads of ours comes along, as it does not tell which is which.
+    """
+
+    def __init__(self, *, has_threads: bool = False) -> None:
+        self._is_local = not has_threads
+        self._messages: dict[str, None] = {}
 
     @contextlib.contextmanager
     def caught(self) -> Iterator[None]:
-        """Catch FFmpeg's messages of level error or worse of this thread."""
+        """Catch FFmpeg's messages of level error or worse."""
         level = av.logging.get_level()
         av.logging.set_level(av.logging.ERROR)
         try:
-            with av.logging.Capture() as logs:
+            with av.logging.Capture(self._is_local) as logs:
                 yield
         finally:
             av.logging.set_level(level)
-            self._logs += logs
+            if len(self._messages) < _MOST_MESSAGES:
+                self._messages |= dict.fromkeys(message.strip() for _, _, message in logs)
 
     def __str__(self) -> str:
-        messages = dict.fromkeys(message.strip() for _, _, message in self._logs)
-        return "; ".join(list(messages)[:3])
+        return "; ".join(list(self._messages)[:_MOST_MESSAGES])
 
     def __bool__(self) -> bool:
-        return bool(self._logs)
+        return bool(self._messages)
 
 
 def open_container(source: OpenSource) -> Any:

@@ -56,29 +56,38 @@ class FileDecoder:
         Raises:
             MediaError: if none of them can be decoded.
         """
-        complaints = Complaints()
+        complaints = self._new_complaints()
         stream = self._walk(complaints)
         try:
             to_rgb = ToRGB(size)
             cursor = _Cursor(stream, self._scan, indices)
-            last_given = -1
+            last_given, num_damaged = -1, 0
             for wanted in indices:
                 found = cursor.frame_at(wanted)
                 if found is not None and found[0] > last_given:
                     last_given, frame = found
+                    num_damaged += frame.is_corrupt
                     yield DecodedFrame(wanted, last_given, self._convert(to_rgb, frame, complaints))
         finally:
             stream.close()
-        self._report_lost(len(indices) - cursor.num_exact, len(indices), last_given < 0, complaints)
+        if last_given < 0:
+            raise MediaError(
+                f"{self.name}: none of {len(indices)} wanted frames can be decoded{_because(complaints)}. "
+                "The file is damaged; copy it again, or ask for another time."
+            )
+        self._report(len(indices) - cursor.num_exact, num_damaged, len(indices), complaints)
 
     @cached_property
     def _scan(self) -> PacketScan:
-        complaints = Complaints()
+        complaints = self._new_complaints()
         stream = self._walk(complaints)
         try:
             return scan_packets(stream, self.name, complaints)
         finally:
             stream.close()
+
+    def _new_complaints(self) -> Complaints:
+        return Complaints(has_threads=self._num_threads != 1)
 
     def _walk(self, complaints: Complaints) -> VideoStream:
         return VideoStream(self._source, num_threads=self._num_threads, complaints=complaints)
@@ -93,21 +102,21 @@ class FileDecoder:
                 f"({reason(error, complaints)}). Convert the file to H.264 with yuv420p."
             ) from error
 
-    def _report_lost(self, num_lost: int, num_wanted: int, is_all: bool, complaints: Complaints) -> None:
-        if num_lost == 0:
-            return
-        because = f" (FFmpeg says: {complaints})" if complaints else ""
-        if is_all:
-            raise MediaError(
-                f"{self.name}: none of the {num_wanted} wanted frames can be decoded{because}. "
-                "The file is damaged; copy it again, or ask for another time."
+    def _report(self, num_lost: int, num_damaged: int, num_wanted: int, complaints: Complaints) -> None:
+        troubles = []
+        if num_lost:
+            troubles.append(f"{num_lost} cannot be decoded, their neighbours stand in where there are any")
+        if num_damaged:
+            troubles.append(f"{num_damaged} are damaged, FFmpeg painted over what it could not decode")
+        if troubles:
+            message = (
+                f"{self.name}: of {num_wanted} wanted frames {'; '.join(troubles)}{_because(complaints)}."
             )
-        warnings.warn(
-            f"{self.name}: {num_lost} of {num_wanted} wanted frames cannot be decoded{because}; "
-            "their neighbours stand in where there are any.",
-            MediaWarning,
-            stacklevel=4,
-        )
+            warnings.warn(message, MediaWarning, stacklevel=4)
+
+
+def _because(complaints: Complaints) -> str:
+    return f" (FFmpeg says: {complaints})" if complaints else ""
 
 
 class _Cursor:

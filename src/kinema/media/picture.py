@@ -105,9 +105,8 @@ class ToRGB:
 
     def __call__(self, frame: Any) -> NDArray[np.uint8]:
         """(H, W, 3) uint8; frames whose stored size differs from the first one's are scaled to it."""
-        if (
-            self._orientation is None
-        ):  # once a video: a frame asked for its side data lives until Python collects
+        # Once a video: a frame asked for its side data lives on until Python collects garbage.
+        if self._orientation is None:
             self._orientation = Orientation.of_frame(frame)
             self._size = apply_size(self._rule, *self._orientation.size(frame.height, frame.width))
         height, width = self._orientation.size(*self._size)

@@ -38,8 +38,7 @@ def open_video(
 
     Args:
         source: a path, an http(s) URL, the bytes of a file, an open binary file (which stays open); a folder
-        of
-            images, or a list of image files.
+            of images, or a list of image files.
         image_fps: frames a second of a folder or list of images, which states none.
         num_threads: threads that decode this file. More are faster on one file, and take more memory.
 
@@ -98,17 +97,19 @@ class Video:
 
         Args:
             sampling: a name of ``media.sample.POLICIES``, or such a function. Published policies label frames
-            with
-                the times their systems print; ``fps``, ``uniform`` and ``keyframes`` with true ones.
-            fps: frames a second. max_frames: most frames; a longer video is read more sparsely, never cut.
-            num_frames: exact number, for policies that have one. start_s: presentation time to read from.
-            end_s: presentation time to read up to; one past the end of the video means its end. size: a
-            (height, width), or a rule such as ``at_most(pixels)``; applied while decoding, so that no more
-                than one frame is held at full size. None keeps the stored size.
+                with the times their systems print; ``fps``, ``uniform`` and ``keyframes`` with true ones.
+            fps: frames a second.
+            max_frames: most frames; a longer video is read more sparsely, never cut.
+            num_frames: exact number, for policies that have one.
+            start_s: presentation time to read from.
+            end_s: presentation time to read up to; one past the end of the video means its end.
+            size: a (height, width), or a rule such as ``at_most(pixels)``; applied while decoding, so that no
+                more than one frame is held at full size. None keeps the stored size.
 
         Raises:
-            InputError: if the video ends before ``start_s`` or begins after ``end_s``, or a setting cannot
-            work. MediaError: if none of the wanted frames can be decoded.
+            InputError: if the video ends before ``start_s`` or begins after ``end_s``.
+            ConfigError: if a setting cannot work.
+            MediaError: if none of the wanted frames can be decoded.
 
         Warns:
             MediaWarning: if the end of the file is missing, or some of the wanted frames cannot be decoded.
