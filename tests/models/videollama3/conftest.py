@@ -20,8 +20,8 @@ def checkpoint_folder(golden: Path, target: Path, form: str) -> Path:
     for file in (golden / "tokenizer").iterdir():
         shutil.copyfile(file, target / file.name)
     special = json.loads((golden / "full_model" / "cases.json").read_text())["special_ids"]
-    end = special["<|im_end|>"]
-    (target / "generation_config.json").write_text(json.dumps({"eos_token_id": end, "repetition_penalty": 1.1}))
+    generation = {"eos_token_id": special["<|im_end|>"], "repetition_penalty": 1.1}
+    (target / "generation_config.json").write_text(json.dumps(generation))
     return target
 
 

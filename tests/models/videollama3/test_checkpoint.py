@@ -72,7 +72,7 @@ def test_conversion_to_transformers_and_back_gives_the_published_file(official_f
     assert all(torch.equal(converted[key], published[key]) for key in published)
     before = json.loads((official_folder / "config.json").read_text())
     after = json.loads((tmp_path / "back" / "config.json").read_text())
-    del before["max_window_layers"]  # has no effect while use_sliding_window is false
+    before.pop("max_window_layers", None)  # has no effect while use_sliding_window is false
     assert {key: after.get(key) for key in before} == before
 
 
@@ -93,9 +93,11 @@ def test_an_untied_head_is_read_and_written(official_folder, tmp_path):
     folder = shutil.copytree(official_folder, tmp_path / "untied")
     config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": False}
     (folder / "config.json").write_text(json.dumps(config))
+    tensors = load_file(folder / "model.safetensors")
+    tensors.pop("lm_head.weight", None)
+    save_file(tensors, folder / "model.safetensors")
     with pytest.raises(WeightsError, match=r"1 key missing: lm_head\.weight\."):
         load(folder)
-    tensors = load_file(folder / "model.safetensors")
     tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"] + 1
     save_file(tensors, folder / "model.safetensors")
     convert(folder, tmp_path / "written", layout=Layout.TRANSFORMERS)

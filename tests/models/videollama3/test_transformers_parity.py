@@ -1,5 +1,7 @@
 """Weights that change hands between our classes and those of transformers give the same numbers in both."""
 
+import json
+
 import pytest
 import torch
 
@@ -171,6 +173,17 @@ def test_weights_that_transformers_made_answer_the_same_here(
     assert our_greedy_tokens(ours, input_ids, pixels, placeholders) == their_greedy_tokens(
         theirs, input_ids, pixels
     )
+
+
+def test_the_saved_template_writes_the_prompts_of_the_converted_checkpoints(processor, tmp_path, golden_dir):
+    save(VideoLLaMA3(tiny_config(tied=True)), processor, tmp_path / "saved", layout=Layout.TRANSFORMERS)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+    published = json.loads((golden_dir / "videollama3" / "prompts.json").read_text(encoding="utf-8"))["cases"]
+    cases = [case for case in published if case["form"] == "transformers"]
+    assert cases
+    for case in cases:
+        prompt = tokenizer.apply_chat_template(case["messages"], tokenize=False, **case["options"])
+        assert prompt == case["expected"]
 
 
 def test_the_saved_tokenizer_gives_transformers_our_ids(processor, tmp_path):

@@ -26,6 +26,9 @@ _IMAGES, _VIDEOS, _PROCESSOR = (
     "processor_config.json",
 )
 
+_TEMPLATE = Path(__file__).with_name("chat_template.jinja")
+"""What transformers renders prompts with; ours come from ``processors.chat``."""
+
 # Added to Qwen2.5's tokens in this order; transformers' conversions do without them.
 _OFFICIAL_TOKENS = ("<image>", "<|stream_start|>", "<|stream_end|>")
 
@@ -174,6 +177,7 @@ def _write_transformers_settings(config: VideoLLaMA3ProcessorConfig, folder: Pat
     }
     write_json(folder / _VIDEOS, videos | _pixel_budget(config, config.video_merge_size))
     write_json(folder / _PROCESSOR, {"processor_class": "VideoLlama3Processor"})
+    (folder / _TEMPLATE.name).write_bytes(_TEMPLATE.read_bytes())
 
 
 def _save_tokenizer(tokenizer: TextTokenizer, folder: Path, layout: Layout) -> TextTokenizer:
