@@ -40,17 +40,18 @@ def encode(
     pixel_format="yuv420p",
     options=None,
     flags=0,
-    container_options=None,
+    size=(32, 48),
+    first_pts=0,
 ):
     """A clip in any container FFmpeg writes, as bytes."""
     file = io.BytesIO()
-    with av.open(file, "w", format=container, options=container_options or {}) as output:
+    with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, options={"threads": "1", **(options or {})})
-        stream.height, stream.width, stream.pix_fmt = 32, 48, pixel_format
+        (stream.height, stream.width), stream.pix_fmt = size, pixel_format
         stream.codec_context.flags |= flags
-        for index, frame in enumerate(numbered_frames(count)):
+        for index, frame in enumerate(numbered_frames(count, *size)):
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format=pixel_format)
-            picture.pts, picture.time_base = index, Fraction(1, rate)
+            picture.pts, picture.time_base = first_pts + index, Fraction(1, rate)
             output.mux(stream.encode(picture))
         output.mux(stream.encode(None))
     return file.getvalue()
