@@ -13,7 +13,7 @@ STEP = 8
 
 HEVC_CLIP = Path(__file__).parent / "numbered_hevc.mp4"
 """Thirty numbered frames, ten a second, made with ``encode``. Tests do not run x265: that of PyAV 18's wheel
-damages the heap of its process."""
+damages the heap of its process when pictures are this small."""
 
 
 def numbered_frames(count, height=32, width=48):
