@@ -10,7 +10,7 @@ import pytest
 from numbered_clips import HEVC_CLIP, encode, numbered_frames, numbers, sound_file, tone
 from PIL import Image
 
-from kinema.errors import InputError, MediaError, MediaWarning
+from kinema.errors import ConfigError, InputError, MediaError, MediaWarning
 from kinema.media.picture import at_most
 from kinema.media.video import open_video
 from kinema.media.write import write_video
@@ -63,6 +63,13 @@ def test_frames_at_gives_the_nearest_frames_in_the_order_asked(clip):
         batch = video.frames_at([2.04, 0.5, 99.0, 0.5])
     assert batch.pts_s.tolist() == [2.0, 0.5, 2.9, 0.5]
     assert numbers(batch.data) == [20, 5, 29, 5]
+
+
+def test_no_range_gives_no_batch_and_no_time_is_refused(clip):
+    with open_video(clip) as video:
+        assert video.read_ranges([]) == []
+        with pytest.raises(InputError, match="no time is given"):
+            video.frames_at([])
 
 
 def test_iter_read_gives_what_read_gives_one_by_one(clip):
@@ -167,6 +174,8 @@ def test_a_list_of_image_files_keeps_its_order(tmp_path):
     for number, frame in enumerate(numbered_frames(4)):
         Image.fromarray(frame).save(tmp_path / f"{number}.png")
         paths.append(tmp_path / f"{number}.png")
+    with pytest.raises(ConfigError, match="image_fps must be above 0"):
+        open_video(paths, image_fps=0)
     with open_video(paths[::-1], image_fps=1) as video:
         assert numbers(video.read().data) == [3, 2, 1, 0]
         with pytest.raises(MediaError, match="images have no sound"):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from kinema.errors import MediaError
+from kinema.errors import ConfigError, MediaError
 from kinema.media.image import read_image
 from kinema.media.picture import DecodedFrame, SizeRule, apply_size
 from kinema.media.probe import VideoInfo
@@ -28,6 +28,8 @@ class ImageSequence:
     def __init__(self, name: str, paths: Sequence[Path], fps: float = FOLDER_FPS) -> None:
         if not paths:
             raise MediaError(f"{name}: there is no image; the kinds are {', '.join(sorted(_SUFFIXES))}.")
+        if fps <= 0:
+            raise ConfigError(f"image_fps must be above 0, got {fps}.")
         self.name = name
         self._paths = paths
         self._fps = fps

@@ -139,7 +139,14 @@ class Video:
         return self._batches([self.plan(sampling, request) for request in requests], size)
 
     def frames_at(self, times_s: Sequence[float], *, size: SizeRule | None = None) -> FrameBatch:
-        """Read the frames nearest to the given presentation times, in the given order."""
+        """Read the frames nearest to the given presentation times, in the given order.
+
+        Raises:
+            InputError: if no time is given.
+            MediaError: if none of the frames can be decoded.
+        """
+        if len(times_s) == 0:
+            raise InputError(f"{self._decoder.name}: no time is given; pass at least one.")
         indices = self.timeline.nearest(np.asarray(times_s, np.float64))
         return self._batches([Picks(indices, self.timeline.pts_s[indices])], size)[0]
 
@@ -238,6 +245,8 @@ class Video:
 
     def _batches(self, selections: Sequence[Picks], size: SizeRule | None) -> list[FrameBatch]:
         """Decode the frames of all selections in one walk, and give each its own."""
+        if not selections:
+            return []
         wanted = np.unique(np.concatenate([picks.indices for picks in selections]))
         batches = [_BatchBuilder(picks, self.timeline) for picks in selections]
         for found in self._decoder.frames(wanted.tolist(), size):
