@@ -1,0 +1,178 @@
+"""Train a model through the stages of a recipe, on one device."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from kinema.datasets.mixture import Mixture
+from kinema.errors import ConfigError
+from kinema.processors.inputs import ModelInputs
+from kinema.processors.messages import Conversation
+from kinema.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from kinema.training.optimizer import build_optimizer
+from kinema.training.precision import training_precision
+from kinema.training.stage import Stage
+
+logger = logging.getLogger(__name__)
+
+
+class TrainingProcessor(Protocol):
+    """What training asks of a processor."""
+
+    def __call__(self, conversations: Sequence[Conversation], *, with_labels: bool) -> ModelInputs:
+        """One batch, with labels."""
+
+    def with_settings(self, **settings: object) -> "TrainingProcessor":
+        """The same processor with some settings changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """How a recipe is run here; nothing in it changes what is learned, but for rounding."""
+
+    out_dir: Path
+    seed: int = 0
+    device: str = "cpu"
+    bfloat16: bool = False
+    """Whether matrix products run in bfloat16, with float32 weights."""
+    num_workers: int = 1
+    """Processes that draw and encode batches ahead; 0 does it in the training process."""
+    log_every: int = 20
+    save_every: int = 500
+
+    def __post_init__(self) -> None:
+        if self.log_every < 1 or self.save_every < 1:
+            raise ConfigError(
+                f"log_every {self.log_every} and save_every {self.save_every} must be at least 1."
+            )
+
+
+def train(
+    model: nn.Module,
+    processor: TrainingProcessor,
+    stages: Sequence[Stage],
+    run: RunConfig,
+    *,
+    on_stage_end: Callable[[Stage], None] | None = None,
+) -> None:
+    """Go through the stages in order; a run that was stopped goes on from its last checkpoint.
+
+    Writes ``checkpoint.pt`` and ``log.jsonl`` into ``run.out_dir``. The same seed draws the same samples,
+    also after a stop.
+
+    Args:
+        model: trained in place.
+        processor: makes batches from conversations.
+        stages: the recipe.
+        run: where and how.
+        on_stage_end: called with each stage that has ended, such as to evaluate.
+    """
+    path = run.out_dir / "checkpoint.pt"
+    progress, optimizer_state = Progress(), None
+    if path.exists():
+        progress, optimizer_state = load_checkpoint(path, model)
+        logger.info("going on at stage %d, step %d of %s", progress.stage, progress.step, path)
+    model.to(run.device).train()
+    for index in range(progress.stage, len(stages)):
+        if index > progress.stage:
+            progress, optimizer_state = Progress(stage=index), None
+        _train_stage(model, processor, stages[index], run, progress, optimizer_state)
+        save_checkpoint(path, model, None, Progress(stage=index + 1))
+        if on_stage_end is not None:
+            on_stage_end(stages[index])
+            model.train()
+
+
+def _train_stage(
+    model: nn.Module,
+    processor: TrainingProcessor,
+    stage: Stage,
+    run: RunConfig,
+    progress: Progress,
+    optimizer_state: list[dict[str, Any]] | None,
+) -> None:
+    optimizer = build_optimizer(model, stage.learning_rates, stage.optimizer)
+    if optimizer_state is not None:
+        optimizer.load_state_dict(optimizer_state)
+    batches = _batches(processor.with_settings(**stage.processor), stage, run, progress)
+    log = StepLog(run.out_dir / "log.jsonl", stage, every=run.log_every)
+    for step, inputs in enumerate(batches, start=progress.step):
+        factor = stage.schedule.factor(step, stage.num_steps)
+        with training_precision(run.device, bfloat16=run.bfloat16):
+            loss = stage.loss(model, inputs.to(run.device))
+        loss.backward()
+        grad_norm = optimizer.step(factor)
+        log.add(step, loss.item(), grad_norm, factor, inputs)
+        if (step + 1) % run.save_every == 0:
+            here = Progress(stage=progress.stage, step=step + 1)
+            save_checkpoint(run.out_dir / "checkpoint.pt", model, optimizer, here)
+
+
+class _Samples(Dataset[Conversation]):
+    """Samples of a mixture by number, each with a generator of its own."""
+
+    def __init__(self, data: Mixture, name: str, seed: int) -> None:
+        self.data = data
+        self.entropy = (seed, *name.encode())
+
+    def __getitem__(self, index: int) -> Conversation:
+        return self.data.sample(index, np.random.default_rng((*self.entropy, index)))
+
+
+def _batches(
+    processor: TrainingProcessor, stage: Stage, run: RunConfig, progress: Progress
+) -> Iterator[ModelInputs]:
+    first, last = progress.step * stage.batch_size, stage.num_steps * stage.batch_size
+    loader = DataLoader(
+        _Samples(stage.data, stage.name, run.seed),
+        batch_size=stage.batch_size,
+        sampler=range(first, last),
+        collate_fn=lambda conversations: processor(conversations, with_labels=True),
+        num_workers=run.num_workers,
+    )
+    return iter(loader)
+
+
+class StepLog:
+    """One JSON line every few steps: loss, rates, and how fast it goes."""
+
+    def __init__(self, path: Path, stage: Stage, *, every: int) -> None:
+        self.path, self.stage, self.every = path, stage, every
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._restart()
+
+    def _restart(self) -> None:
+        self.losses: list[float] = []
+        self.num_samples = self.num_tokens = 0
+        self.started = time.perf_counter()
+
+    def add(self, step: int, loss: float, grad_norm: float, factor: float, inputs: ModelInputs) -> None:
+        """Count a step, and write a line when one is due."""
+        self.losses.append(loss)
+        self.num_samples += len(inputs.input_ids)
+        self.num_tokens += inputs.input_ids.numel()
+        if (step + 1) % self.every:
+            return
+        seconds = time.perf_counter() - self.started
+        line = {
+            "stage": self.stage.name,
+            "step": step + 1,
+            "of": self.stage.num_steps,
+            "loss": round(sum(self.losses) / len(self.losses), 4),
+            "grad_norm": round(grad_norm, 3),
+            "rate_factor": round(factor, 4),
+            "samples_per_s": round(self.num_samples / seconds, 2),
+            "tokens_per_s": round(self.num_tokens / seconds),
+        }
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        logger.info("%(stage)s %(step)d/%(of)d  loss %(loss).4f  %(samples_per_s).1f samples/s", line)
+        self._restart()

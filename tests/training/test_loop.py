@@ -1,0 +1,139 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from kinema.datasets.mixture import mixture
+from kinema.errors import ConfigError, DataError, WeightsError
+from kinema.processors.inputs import ModelInputs
+from kinema.processors.messages import Conversation, Message, TextPart
+from kinema.training.loop import RunConfig, train
+from kinema.training.losses import NextToken
+from kinema.training.stage import Stage
+
+
+class Letters:
+    """Conversations of eight letters, one after the other in the alphabet."""
+
+    def sample(self, index: int, rng: np.random.Generator) -> Conversation:
+        start = rng.integers(18)
+        text = "".join(chr(97 + start + step) for step in range(8))
+        return Conversation(messages=(Message(role="user", parts=(TextPart(text=text),)),))
+
+
+class LetterProcessor:
+    """A letter is a token."""
+
+    def __call__(self, conversations, *, with_labels: bool) -> ModelInputs:
+        rows = [[ord(letter) - 97 for letter in c.messages[0].text] for c in conversations]
+        ids = torch.tensor(rows)
+        positions = torch.arange(ids.shape[1]).expand_as(ids)
+        return ModelInputs(input_ids=ids, position_ids=positions, labels=ids if with_labels else None)
+
+    def with_settings(self, **settings: object) -> "LetterProcessor":
+        return self
+
+
+class LanguageModel(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(8, 26)
+
+    def logits(self, hidden_states):
+        return self.head(hidden_states)
+
+
+class TinyModel(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embedding = nn.Embedding(26, 8)
+        self.language_model = LanguageModel()
+
+    def hidden_states(self, inputs: ModelInputs):
+        return self.embedding(inputs.input_ids)
+
+
+def stage(name: str = "letters", num_steps: int = 20, **changes) -> Stage:
+    rates = {"embedding": 0.1, "language_model": 0.1}
+    return Stage(
+        name=name,
+        **{
+            "learning_rates": rates,
+            "data": mixture((Letters(), 1.0)),
+            "num_steps": num_steps,
+            "batch_size": 8,
+        }
+        | changes,
+    )
+
+
+def run(folder, **changes) -> RunConfig:
+    return RunConfig(out_dir=folder, num_workers=0, **{"log_every": 5, "save_every": 5} | changes)
+
+
+def test_a_stage_learns_and_logs(tmp_path):
+    train(TinyModel(), LetterProcessor(), [stage(num_steps=60)], run(tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(5, 61, 5))
+    assert lines[0]["loss"] > 2.0
+    assert lines[-1]["loss"] < 0.2
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):
+    stages = [stage("one", 10), stage("two", 12, learning_rates={"language_model": 0.1})]
+    whole = TinyModel()
+    train(whole, LetterProcessor(), stages, run(tmp_path / "whole"))
+
+    class Stopped(Exception):
+        pass
+
+    class StopsInTheSecondStage(LetterProcessor):
+        calls = 0
+
+        def __call__(self, conversations, *, with_labels: bool) -> ModelInputs:
+            StopsInTheSecondStage.calls += 1
+            if StopsInTheSecondStage.calls > 18:
+                raise Stopped
+            return super().__call__(conversations, with_labels=with_labels)
+
+        def with_settings(self, **settings: object) -> "StopsInTheSecondStage":
+            return self
+
+    with pytest.raises(Stopped):
+        train(TinyModel(), StopsInTheSecondStage(), stages, run(tmp_path / "parts"))
+    resumed = TinyModel()
+    train(resumed, LetterProcessor(), stages, run(tmp_path / "parts"))
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path):
+    train(TinyModel(), LetterProcessor(), [stage(num_steps=1)], run(tmp_path))
+    other = TinyModel()
+    other.embedding = nn.Embedding(27, 8)
+    with pytest.raises(WeightsError, match="another model"):
+        train(other, LetterProcessor(), [stage(num_steps=2)], run(tmp_path))
+
+
+def test_each_stage_that_ends_is_told(tmp_path):
+    ended = []
+    stages = [stage("one", 2), stage("two", 2)]
+    train(TinyModel(), LetterProcessor(), stages, run(tmp_path), on_stage_end=lambda s: ended.append(s.name))
+    assert ended == ["one", "two"]
+
+
+def test_a_batch_without_a_label_is_an_error():
+    ids = torch.zeros(1, 3, dtype=torch.int64)
+    inputs = ModelInputs(input_ids=ids, position_ids=ids, labels=torch.full_like(ids, -100))
+    with pytest.raises(DataError, match="no token of the batch has a label"):
+        NextToken()(TinyModel(), inputs)
+
+
+def test_a_stage_says_what_is_wrong_with_it():
+    with pytest.raises(ConfigError, match="leave a part out to freeze it"):
+        stage(learning_rates={"embedding": 0.0})
+    with pytest.raises(ConfigError, match="got 0 and 8"):
+        stage(num_steps=0)

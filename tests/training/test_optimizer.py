@@ -1,0 +1,61 @@
+import pytest
+import torch
+from torch import nn
+
+from kinema.errors import ConfigError, WeightsError
+from kinema.training.optimizer import OptimizerConfig, build_optimizer
+
+
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.ModuleDict(
+        {"connector": nn.Linear(2, 3), "language_model": nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 4))}
+    )
+
+
+def test_a_part_that_is_not_named_is_frozen_and_stays_as_it_was():
+    parts = model()
+    before = parts["language_model"][1].weight.detach().clone()
+    optimizer = build_optimizer(parts, {"connector": 1e-1}, OptimizerConfig())
+    parts["language_model"][1](parts["connector"](torch.ones(1, 2))).sum().backward()
+    optimizer.step(1.0)
+    assert torch.equal(parts["language_model"][1].weight, before)
+    assert parts["language_model"][1].weight.grad is None
+
+
+def test_each_part_has_its_rate_and_vectors_do_not_decay():
+    config = OptimizerConfig(weight_decay=0.1)
+    optimizer = build_optimizer(model(), {"connector": 1e-3, "language_model": 1e-5}, config)
+    optimizer.step(0.5)
+    groups = [(group["lr"], group["weight_decay"]) for group in optimizer.groups()]
+    assert groups == [(5e-4, 0.1), (5e-4, 0.0), (5e-6, 0.1), (5e-6, 0.1), (5e-6, 0.0)]
+
+
+def test_muon_moves_hidden_matrices_and_adamw_the_embeddings_and_biases():
+    optimizer = build_optimizer(
+        model(), {"connector": 1e-3, "language_model": 1e-3}, OptimizerConfig(rule="muon")
+    )
+    shapes = {
+        type(rule).__name__: [tuple(p.shape) for group in rule.param_groups for p in group["params"]]
+        for rule in optimizer.optimizers
+    }
+    assert shapes == {"AdamW": [(3,), (5, 3), (4,)], "Muon": [(3, 2), (4, 3)]}
+
+
+def test_gradients_are_clipped_to_the_stated_norm():
+    parts = model()
+    optimizer = build_optimizer(parts, {"connector": 1e-3}, OptimizerConfig(max_grad_norm=0.5))
+    (100 * parts["connector"](torch.ones(1, 2)).sum()).backward()
+    assert optimizer.step(1.0) == pytest.approx(300.0)  # nine gradients of 100
+
+
+def test_an_unknown_part_is_named():
+    with pytest.raises(ConfigError, match=r"projector.*connector, language_model"):
+        build_optimizer(model(), {"projector": 1e-3}, OptimizerConfig())
+
+
+def test_a_state_of_other_optimizers_is_refused():
+    one = build_optimizer(model(), {"connector": 1e-3}, OptimizerConfig(rule="muon"))
+    other = build_optimizer(model(), {"connector": 1e-3}, OptimizerConfig())
+    with pytest.raises(WeightsError, match="holds 2 optimizers, this stage has 1"):
+        other.load_state_dict(one.state_dict())
