@@ -17,6 +17,7 @@ from kinema.models.videollama3.config_json import TRANSFORMERS_TYPE
 from kinema.models.videollama3.keys import Layout
 from kinema.models.videollama3.processor import Compat, VideoLLaMA3Processor, VideoLLaMA3ProcessorConfig
 from kinema.processors.pruning import NoPruning, PreviousFramePruning
+from kinema.processors.read import ReadSettings
 from kinema.processors.resize import OfficialResize, TransformersResize
 from kinema.processors.tokenizer import TextTokenizer
 
@@ -109,6 +110,7 @@ def _read_official_settings(
             preset.reading,
             fps=clips.get("fps", preset.reading.fps),
             max_frames=clips.get("max_frames", preset.reading.max_frames),
+            sampling=clips.get("sampling", preset.reading.sampling),
         ),
         pruning=PreviousFramePruning() if pruned else NoPruning(),
     )
@@ -159,6 +161,8 @@ def _write_official_settings(config: VideoLLaMA3ProcessorConfig, folder: Path) -
         "image_merge_size": config.image_merge_size,
         "video_merge_size": config.video_merge_size,
     }
+    if config.reading.sampling != ReadSettings().sampling:  # ours; the original's file has no such entry
+        clips["sampling"] = config.reading.sampling
     write_json(folder / _PROCESSOR, clips)
 
 

@@ -1,0 +1,181 @@
+"""What nano's vision encoder knows before the four stages: to name what each patch shows.
+
+The published run starts from SigLIP, trained by others on billions of pictures (arXiv 2501.13106, section
+2.1). nano's encoder starts from nothing and learns from still pictures of the toybox, patch by patch: the
+shape, colour and size of the toy at its middle, or that there is none. The heads are thrown away.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kinema.datasets.toybox import as_filmed, draw_size
+from kinema.modules.vision.navit import NaViT
+from kinema.processors.patches import to_patches
+from kinema.processors.resize import resize_frames
+from kinema.toybox import Scene, make_scene
+from kinema.toybox.invent_settings import plain_background
+from kinema.toybox.splits import allowed_pairs
+from kinema.toybox.vocabulary import COLOURS, SHAPES, SIZES
+from kinema.toybox.world import Shot, Toy
+from kinema.training.optimizer import OptimizerConfig, build_optimizer
+from kinema.training.precision import training_precision
+from kinema.training.schedule import Cosine
+
+logger = logging.getLogger(__name__)
+
+NOTHING = -100
+"""Label of colour and size where a patch shows no toy: no loss falls there."""
+
+
+CLASSES = {"shape": len(SHAPES) + 1, "colour": len(COLOURS), "size": len(SIZES)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisionPretraining:
+    """How long and how fast."""
+
+    num_steps: int = 2000
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    seed: int = 0
+    bfloat16: bool = False
+
+
+def pretrain_vision(encoder: NaViT, config: VisionPretraining) -> dict[str, float]:
+    """Train the encoder in place.
+
+    Returns:
+        Accuracy a head over the last 100 steps, on pictures never seen before.
+    """
+    width = encoder.config.hidden_size
+    heads = nn.ModuleDict({name: nn.Linear(width, classes) for name, classes in CLASSES.items()})
+    optimizer = build_optimizer(
+        nn.ModuleDict({"encoder": encoder, "heads": heads}),
+        {"encoder": config.learning_rate, "heads": config.learning_rate},
+        OptimizerConfig(rule="muon", weight_decay=0.05, betas=(0.9, 0.98)),
+    )
+    schedule = Cosine(warmup_ratio=0.02, final_ratio=0.05)
+    recent: list[dict[str, float]] = []
+    for step, (pixel_values, grid_thw, merge_sizes, labels) in enumerate(_batches(encoder, config)):
+        with training_precision("cpu", bfloat16=config.bfloat16):
+            features = encoder.encode(pixel_values, grid_thw, merge_sizes)  # (P, D)
+            logits = {name: head(features).float() for name, head in heads.items()}
+        loss = _loss(logits, labels)
+        loss.backward()
+        optimizer.step(schedule.factor(step, config.num_steps))
+        recent = [*recent, _accuracy(logits, labels)][-100:]
+        if (step + 1) % 100 == 0:
+            logger.info(
+                "patches %d/%d  loss %.3f  %s", step + 1, config.num_steps, loss.item(), _mean(recent)
+            )
+    return _mean(recent)
+
+
+def patch_labels(scene: Scene, time_s: float, rows: int, columns: int) -> dict[str, NDArray[np.int64]]:
+    """What stands at the middle of each patch of a picture.
+
+    Args:
+        scene: its height and width give the aspect.
+        time_s: when the picture is taken.
+        rows: patches from top to bottom.
+        columns: patches from left to right.
+
+    Returns:
+        ``shape`` (0 for none), ``colour`` and ``size`` (``NOTHING`` for none), each (rows, columns).
+    """
+    y, x = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij")
+    shorter = min(scene.height, scene.width)
+    shape = np.zeros((rows, columns), dtype=np.int64)
+    colour, size = np.full_like(shape, NOTHING), np.full_like(shape, NOTHING)
+    for toy in scene.shot_at(time_s).toys:
+        if not toy.is_visible(time_s):
+            continue
+        toy_x, toy_y = toy.position(time_s)
+        distance = np.hypot((x - toy_x) * scene.width, (y - toy_y) * scene.height) / shorter
+        inside = distance < max(toy.diameter / 2, distance.min() + 1e-9)
+        shape[inside] = 1 + SHAPES.index(toy.shape)
+        colour[inside] = list(COLOURS).index(toy.colour_at(time_s))
+        size[inside] = list(SIZES).index(toy.size)
+    return {"shape": shape, "colour": colour, "size": size}
+
+
+def _batches(
+    encoder: NaViT, config: VisionPretraining
+) -> Iterator[tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
+    patch_size = encoder.config.patch_size
+    for step in range(config.num_steps):
+        rng = np.random.default_rng([config.seed, step])
+        pixels, grids, labels = [], [], []
+        for _ in range(config.batch_size):
+            frame, scene, time_s = _picture(rng, side=2 * patch_size)
+            rows, columns = frame.shape[0] // patch_size, frame.shape[1] // patch_size
+            pixels.append(to_patches(frame[None], patch_size=patch_size, merge_size=1))
+            grids.append([1, rows, columns])
+            labels.append(patch_labels(scene, time_s, rows, columns))
+        joined = {
+            name: torch.from_numpy(np.concatenate([label[name].ravel() for label in labels]))
+            for name in labels[0]
+        }
+        merge_sizes = torch.ones(len(grids), dtype=torch.int64)
+        yield torch.cat(pixels), torch.tensor(grids), merge_sizes, joined
+
+
+def _picture(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], Scene, float]:
+    height, width = draw_size(rng, num_frames=4)
+    if rng.random() < 0.8:
+        scene, time_s = _crowd(rng, height, width), 0.0
+    else:
+        scene = make_scene(int(rng.integers(2**62)), level=1, split="train", height=height, width=width)
+        time_s = float(rng.uniform(0.0, scene.duration_s - 0.01))
+    frame = as_filmed(scene.render([time_s]), rng)
+    height, width = (max(1, round(length / side)) * side for length in frame.shape[1:3])
+    return resize_frames(frame, height, width)[0], scene, time_s
+
+
+def _crowd(rng: np.random.Generator, height: int, width: int) -> Scene:
+    """Many toys at once, a few times what a clip shows: as many more to learn from in one picture."""
+    pairs = allowed_pairs("train")
+    toys = []
+    for row, column in ((row, column) for row in range(3) for column in range(3)):
+        shape, colour = pairs[rng.integers(len(pairs))]
+        x, y = (column + rng.uniform(0.2, 0.8)) / 3, (row + rng.uniform(0.2, 0.8)) / 3
+        toy = Toy(
+            shape=shape,
+            colour=colour,
+            size=str(rng.choice(list(SIZES), p=[0.45, 0.35, 0.2])),
+            motion="still",
+            path=((0.0, x, y),),
+            appear_s=0.0,
+            disappear_s=1.0,
+        )
+        toys.append(toy)
+    kept = [toys[index] for index in rng.permutation(len(toys))[: int(rng.integers(4, 8))]]
+    shot = Shot(start_s=0.0, end_s=1.0, background=plain_background(rng), toys=tuple(kept))
+    return Scene(seed=0, level=1, split="train", duration_s=1.0, shots=(shot,), height=height, width=width)
+
+
+def _loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
+    """Cross-entropy of every head; the shape, which is learned last, counts twice."""
+    losses = {
+        name: F.cross_entropy(values, labels[name], ignore_index=NOTHING) for name, values in logits.items()
+    }
+    return 2 * losses["shape"] + losses["colour"] + losses["size"]
+
+
+def _accuracy(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, float]:
+    on_toys = labels["colour"] != NOTHING
+    return {
+        name: (values[on_toys].argmax(-1) == labels[name][on_toys]).float().mean().item()
+        for name, values in logits.items()
+    }
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {name: round(sum(row[name] for row in rows) / len(rows), 3) for name in rows[0]}
