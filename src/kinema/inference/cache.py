@@ -145,7 +145,8 @@ class BatchCache(StaticCache):
         starts = torch.tensor(self._starts, device=device)[:, None]
         self._real = torch.arange(longest + room, device=device)[None] >= starts  # (B, capacity)
         for buffer in (*self._keys, *self._values):
-            buffer[:, :, :longest] = 0  # what is masked must still be a number: 0 · nan is nan
+            for row, start in enumerate(self._starts):
+                buffer[row, :, :start] = 0  # what is masked must still be a number: 0 · nan is nan
 
     @property
     def row_mask(self) -> Tensor | None:  # type: ignore[override]

@@ -57,4 +57,3 @@ def test_a_limit_of_visual_tokens_is_kept(processor):
     clip = Conversation(messages=(Message(role="user", parts=(VideoPart(source=FRAMES),)),))
     assert processor.measure(clip)[0].tokens_per_frame == (4, 4, 4)
     assert processor.with_limits(max_tokens=3).measure(clip)[0].tokens_per_frame == (1, 1, 1)
-    assert processor.with_limits(max_frames=5).config.reading.max_frames == 5

@@ -11,7 +11,7 @@ from kinema.models.videollama3.config import VideoLLaMA3Config
 from kinema.modules.connectors.mlp import MLPConnector
 from kinema.modules.language.cache import KeyValueCache
 from kinema.modules.language.decoder import Decoder
-from kinema.modules.vision.navit import NaViT
+from kinema.modules.vision.navit import NaViT, NaViTConfig
 from kinema.processors.inputs import ModelInputs, VisualInputs
 
 
@@ -24,6 +24,11 @@ class VideoLLaMA3(nn.Module):
         self.vision_encoder = NaViT(config.vision)
         self.connector = MLPConnector(config.vision.hidden_size, config.language.hidden_size)
         self.language_model = Decoder(config.language)
+
+    @property
+    def vision_sizes(self) -> NaViTConfig:
+        """Widths of the vision encoder, from which its memory is forecast."""
+        return self.config.vision
 
     def forward(self, inputs: ModelInputs, *, cache: KeyValueCache | None = None) -> Tensor:
         """Next-token logits, (B, N, V)."""
