@@ -265,6 +265,10 @@ class VideoLLaMA3Processor:
         turns = self._turns(conversation, parts, add_generation_prompt, continues)
         return encode_turns(turns, self.tokenizer)
 
+    def with_settings(self, **changes: Any) -> "VideoLLaMA3Processor":
+        """The same with fields of its config changed, such as by a stage of training."""
+        return VideoLLaMA3Processor(self.tokenizer, replace(self.config, **changes))
+
     def with_limits(self, *, max_tokens: int) -> "VideoLLaMA3Processor":
         """The same with another limit of visual tokens in a conversation."""
         config = replace(self.config, resize=self.config.resize.with_max_tokens(max_tokens))
