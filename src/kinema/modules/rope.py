@@ -24,7 +24,7 @@ def patch_angles(positions: Tensor, head_dim: int, theta: float = 10000.0) -> Te
     """Angles of patches, rows first and then columns: (P, 2) -> (P, d/2) float32.
 
     Rows and columns share d/4 frequencies; positions are indices in the patch grid, not normalised, and
-    every frame reuses them (arXiv 2501.13106 section 2.1; layout as in the published encoder).
+    every frame reuses them (arXiv 2501.13106, "Any-resolution Vision Tokenization"; layout as published).
     """
     frequencies = rope_frequencies(head_dim // 4, theta, positions.device)
     return (positions[:, :, None].float() * frequencies).flatten(1)

@@ -1,4 +1,4 @@
-"""nano: the four published stages of VideoLLaMA3 (arXiv 2501.13106 section 3) at the size of the toybox.
+"""nano: the four published stages of VideoLLaMA3 (arXiv 2501.13106) at the size of the toybox.
 
 The published run starts from a language model and a vision encoder that others trained. nano starts from
 nothing, so two steps come first: the encoder learns to name what a patch shows (``nano_vision``), and the

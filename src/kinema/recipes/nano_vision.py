@@ -1,8 +1,8 @@
 """What nano's vision encoder knows before the four stages: to name what each patch shows.
 
-The published run starts from SigLIP, trained by others on billions of pictures (arXiv 2501.13106, section
-2.1). nano's encoder starts from nothing and learns from still pictures of the toybox, patch by patch: the
-shape, colour and size of the toy at its middle, or that there is none. The heads are thrown away.
+The published run starts from SigLIP, trained by others on billions of pictures (arXiv 2501.13106). nano's
+encoder starts from nothing and learns from still pictures of the toybox, patch by patch: the shape, colour
+and size of the toy at its middle, or that there is none. The heads are thrown away.
 """
 
 import logging

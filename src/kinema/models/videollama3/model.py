@@ -1,4 +1,4 @@
-"""VideoLLaMA3 (arXiv 2501.13106 section 2): encode, connect, place, decode.
+"""VideoLLaMA3 (arXiv 2501.13106): encode, connect, place, decode.
 
 B rows, N text positions, M visual tokens, K of them kept, D hidden size, V vocabulary.
 """
@@ -54,7 +54,7 @@ class VideoLLaMA3(nn.Module):
         """Features of the kept visual tokens, (K, D).
 
         The encoder needs every patch of a frame; only what is kept goes through the connector, which gives
-        the same numbers as pruning after it (arXiv 2501.13106 section 2.2) at less cost.
+        the same numbers as pruning after it, as the published code does, at less cost.
         """
         features = self.vision_encoder(
             visual.pixel_values, visual.grid_thw, visual.merge_sizes, max_patches=max_patches

@@ -1,6 +1,6 @@
 """SigLIP-NaViT: a vision transformer for any resolution, with 2D rotary positions and packed frames.
 
-arXiv 2501.13106 section 2.1; layer norms, GELU and scale as in google/siglip-so400m-patch14-384.
+arXiv 2501.13106, "Any-resolution Vision Tokenization"; the rest as in google/siglip-so400m-patch14-384.
 P packed patches, S visual items, M tokens after merging, D hidden size, A heads, d head size, p patch side.
 """
 
