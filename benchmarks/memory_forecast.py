@@ -2,9 +2,9 @@
 
     python benchmarks/memory_forecast.py
 
-For each case a child process warms up on a tiny model, so that libraries are loaded, resets the kernel's record
-of the peak, builds a model with random weights and asks it about a clip of noise. Measured is the peak of resident
-memory above what was resident before the model was built. Linux only.
+For each case a child process warms up on a tiny model, so that libraries are loaded, resets the kernel's
+record of the peak, builds a model with random weights and asks it about a clip of noise. Measured is the peak
+of resident memory above what was resident before the model was built. Linux only.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
 The formulas count the tensors that are alive at the fullest moment of each part of the work, as the code
 stands in ``modules.vision.navit``, ``modules.language.decoder``, ``models.fusion`` and
-``processors.visuals``. What they leave out is small: positions, statistics of norms, scratch space of matrix products.
+``processors.visuals``. What they leave out is small: positions, statistics of norms, scratch space of
+matrix products.
 P patches, M visual tokens of which K are kept, N prompt positions, D hidden size, I intermediate size.
 """
 
@@ -43,7 +44,7 @@ class Memory:
     def work(self) -> int:
         """Most bytes beyond the weights, on the model's device."""
         parts = [self.vision, self.prefill + self.cache, self.decode + self.cache]
-        return max(parts + [self.media] if self.on_host else parts)
+        return max([*parts, self.media] if self.on_host else parts)
 
     @property
     def peak(self) -> int:
