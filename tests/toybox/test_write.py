@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kinema.errors import ConfigError, DataError
+from kinema.media.probe import probe
 from kinema.toybox import make_scene
 from kinema.toybox.write import DatasetSettings, write_clip, write_dataset
 
@@ -115,3 +116,8 @@ def test_an_index_that_is_not_ours_is_refused(tmp_path):
 def test_settings_that_cannot_work_are_refused(changes):
     with pytest.raises(ConfigError, match="must be"):
         DatasetSettings(**changes)
+
+
+def test_a_clip_says_in_its_container_that_it_is_of_the_toybox(tmp_path):
+    write_clip(make_scene(0), tmp_path / "clip.mp4", fps=2)
+    assert (probe(tmp_path / "clip.mp4").comment or "").startswith("kinema toybox")

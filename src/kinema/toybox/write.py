@@ -17,6 +17,10 @@ INDEX = "clips.jsonl"
 SETTINGS = "toybox.json"
 
 
+COMMENT = "kinema toybox"
+"""Stands in the container of every clip, so that a model that knows only the toybox knows its own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetSettings:
     """What the clips of a data set are like; two runs into one folder must agree on it."""
@@ -48,7 +52,7 @@ def write_clip(scene: Scene, path: str | Path, *, fps: float = 24.0, sample_rate
         InputError: if the container is unknown.
         MediaError: if FFmpeg cannot write it.
     """
-    write_video(Path(path), scene.frames(fps), fps=fps, audio=scene.sound(sample_rate))
+    write_video(Path(path), scene.frames(fps), fps=fps, audio=scene.sound(sample_rate), comment=COMMENT)
 
 
 def write_dataset(
