@@ -3,7 +3,7 @@ import json
 import pytest
 
 from kinema.errors import WeightsError
-from kinema.models.registry import find_family, load_model, named_models
+from kinema.models.registry import convert_model, find_checkpoint, find_family, load_model, named_models
 
 
 @pytest.mark.parametrize("model_type", ["videollama3_qwen2", "video_llama_3"])
@@ -53,3 +53,13 @@ def test_a_folder_without_a_config_is_refused(tmp_path):
 def test_a_hub_id_that_is_not_cached_says_so_offline(tmp_path):
     with pytest.raises(WeightsError, match="offline is set"):
         load_model("lab/model", offline=True, cache_dir=tmp_path)
+
+
+def test_a_checkpoint_is_found_by_its_folder(tmp_path):
+    assert find_checkpoint(tmp_path) == tmp_path
+
+
+def test_a_checkpoint_of_no_family_is_not_converted(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(WeightsError, match="no family knows"):
+        convert_model(tmp_path, tmp_path / "converted", layout="official")

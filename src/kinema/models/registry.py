@@ -129,13 +129,52 @@ def load_model(
     Raises:
         WeightsError: if there is no such checkpoint, it is not whole, or no family knows it.
     """
-    if source == NANO and not Path(source).is_dir():
-        folder = _embedded_folder(NANO)
-    else:
-        folder = local_folder(source, revision=revision, cache_dir=cache_dir, offline=offline, token=token)
+    folder = find_checkpoint(source, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
     family = find_family(read_json(folder / "config.json"))
     load: Callable[..., Loaded[Any, Any]] = import_module(family.home).load
     return load(folder, dtype=dtype, device=device, compat=compat)
+
+
+def convert_model(
+    source: str | Path,
+    target: Path,
+    *,
+    layout: str,
+    dtype: "torch.dtype | None" = None,
+    revision: str | None = None,
+    offline: bool = False,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> None:
+    """Write a checkpoint in another layout of its family, or dtype; the weights change by nothing else.
+
+    Args:
+        source: as for ``load_model``.
+        target: a new folder, or an empty one.
+        layout: a layout of the family.
+        dtype: to cast to; None keeps what the files have.
+        revision: as for ``load_model``, and so are the arguments after it.
+
+    Raises:
+        WeightsError: as for ``load_model``, and if the target holds something.
+    """
+    folder = find_checkpoint(source, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
+    family = find_family(read_json(folder / "config.json"))
+    import_module(family.home).convert(folder, target, layout=layout, dtype=dtype)
+
+
+def find_checkpoint(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> Path:
+    """The folder of a checkpoint, fetched from the hub where need be; arguments as for ``load_model``."""
+    if source == NANO and not Path(source).is_dir():
+        return _embedded_folder(NANO)
+    return local_folder(source, revision=revision, cache_dir=cache_dir, offline=offline, token=token)
 
 
 def find_family(config: Mapping[str, Any]) -> Family:

@@ -82,6 +82,11 @@ def test_conversion_may_change_the_dtype(official_folder, tmp_path):
     assert json.loads((tmp_path / "half" / "config.json").read_text())["torch_dtype"] == "bfloat16"
 
 
+def test_a_layout_that_nobody_writes_is_refused(official_folder, tmp_path):
+    with pytest.raises(WeightsError, match="no layout 'other'; there are: official, trainer, transformers"):
+        convert(official_folder, tmp_path / "there", layout="other")
+
+
 def test_the_default_answer_is_greedy_and_ends_with_the_turn(official_folder, tmp_path):
     loaded = load(official_folder)
     save(loaded.model, loaded.processor, tmp_path / "saved")

@@ -71,7 +71,7 @@ def load_vision_encoder(
     """An encoder alone: VL3-SigLIP-NaViT, SigLIP-NaViT, or stock SigLIP.
 
     Stock SigLIP, and SigLIP-NaViT which holds the same weights, has never seen rotary positions: its features
-    are poor until stage 1 of training has adapted it (arXiv 2501.13106 section 3.1).
+    are poor until stage 1 of training has adapted it (arXiv 2501.13106, "Vision Encoder Adaptation").
     """
     config = parse_vision_config(read_json(folder / "config.json"))
     files = open_checkpoint(folder)
@@ -134,7 +134,7 @@ def save(
             card.save(unfinished)
 
 
-def convert(source: Path, target: Path, *, layout: Layout, dtype: torch.dtype | None = None) -> None:
+def convert(source: Path, target: Path, *, layout: Layout | str, dtype: torch.dtype | None = None) -> None:
     """Write a checkpoint in another layout, or dtype; the weights change by nothing else.
 
     Args:
@@ -142,14 +142,19 @@ def convert(source: Path, target: Path, *, layout: Layout, dtype: torch.dtype | 
         target: a new folder.
         layout: the one to write.
         dtype: to cast to; None keeps the dtype of the source.
+
+    Raises:
+        WeightsError: if there is no such layout, the target holds something, or the source cannot be loaded.
     """
+    if layout not in list(Layout):
+        raise WeightsError(f"there is no layout {layout!r}; there are: {', '.join(Layout)}.")
     loaded = load(source, dtype=dtype)
     card = ModelCard.load(source) if (source / "README.md").is_file() else None
     save(
         loaded.model,
         loaded.processor,
         target,
-        layout=layout,
+        layout=Layout(layout),
         generation=loaded.generation,
         card=card,
     )
