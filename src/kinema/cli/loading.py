@@ -1,0 +1,61 @@
+"""From the options to a model: what can be checked before, loading it, and what it is at afterwards."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kinema.cli.console import STDERR, note, spinner
+from kinema.cli.options import NANO, PlaceOptions
+from kinema.errors import ConfigError, MediaError
+
+if TYPE_CHECKING:
+    from kinema.inference.engine import VideoLanguageModel
+
+
+def load(name: str, place: PlaceOptions) -> "VideoLanguageModel":
+    """Load a model by name."""
+    import kinema
+
+    with shown(f"loading {name}", name, offline=place.offline):
+        return kinema.load(
+            name, device=place.device, dtype=place.dtype, revision=place.revision, offline=place.offline
+        )
+
+
+def check_media(names: Sequence[str]) -> None:
+    """Raise ``MediaError`` if a file is not there: a large model takes long to load."""
+    for name in names:
+        if not name.startswith(("http://", "https://")) and not Path(name).exists():
+            raise MediaError(f"{name}: there is no such file.")
+
+
+def check_folder(folder: Path | None) -> None:
+    """Raise ``ConfigError`` if what shall be a folder of frames is there already, and holds something."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder}: is there already; name a new or an empty folder for the frames.")
+
+
+@contextmanager
+def shown(text: str, source: str, *, offline: bool) -> Iterator[None]:
+    """Show that a checkpoint is being read; the hub's client shows bars of its own where it downloads."""
+    if source == NANO or offline or Path(source).expanduser().is_dir():
+        with spinner(lambda: text):
+            yield
+        return
+    if STDERR.is_terminal:
+        note(text)
+    yield
+
+
+def work_of(model: "VideoLanguageModel") -> str:
+    """What a model is at just now, for a spinner."""
+    usage = model.last_usage
+    if "media" not in usage.seconds:
+        return "reading media"
+    if "vision" not in usage.seconds:
+        frames = sum(item.grid_thw[0] for item in usage.items)
+        return f"looking at {frames} frames, {usage.kept_tokens} tokens"
+    if "prefill" not in usage.seconds:
+        return f"reading a prompt of {usage.prompt_tokens} tokens"
+    return f"writing, {usage.new_tokens} tokens so far"

@@ -1,0 +1,42 @@
+"""The program ``kinema``: one file a group of commands."""
+
+from typing import Annotated
+
+import typer
+
+import kinema
+from kinema.cli import ask, chat, data, doctor, evaluate, models, plan
+
+app = typer.Typer(
+    name="kinema",
+    help="Ask videos questions, and what goes with it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"kinema {kinema.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Ask videos questions, and what goes with it."""
+
+
+for group in (ask, chat, plan, models, doctor, data, evaluate):
+    group.add_commands(app)
+
+
+def run() -> None:
+    """Start the program; called by the script ``kinema``."""
+    app()

@@ -1,0 +1,37 @@
+"""``kinema plan``: what a question will take, before any work is done."""
+
+import typer
+
+from kinema.cli.command import OutputOptions, add_command
+from kinema.cli.console import print_json, spinner
+from kinema.cli.loading import check_media, load
+from kinema.cli.options import Also, AnswerOptions, FrameOptions, ModelOptions, Question, Video, ask_options
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add the command of this file to an application."""
+    add_command(app, plan)
+
+
+def plan(
+    video: Video,
+    question: Question = None,
+    *,
+    also: Also = None,
+    model: ModelOptions,
+    frames: FrameOptions,
+    answer: AnswerOptions,
+    output: OutputOptions,
+) -> None:
+    """Forecast the tokens and the memory that a question will take."""
+    media = [video, *(also or ())]
+    check_media(media)
+    engine = load(model.model, model)
+    with spinner(lambda: "looking at the file"):
+        forecast = engine.plan(
+            media, question or engine.profile.caption_prompt, **ask_options(frames, answer)
+        )
+    if output.json:
+        print_json({"model": model.model, **forecast.to_dict()})
+    else:
+        typer.echo(str(forecast))

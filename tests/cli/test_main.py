@@ -1,0 +1,99 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+import kinema
+from kinema.toybox import make_scene, write_clip
+
+COMMANDS = ("ask", "caption", "locate", "chat", "plan", "models", "convert", "doctor", "data", "evaluate")
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def start(*arguments: object, **pipes: object) -> subprocess.Popen:
+    """The installed program, as a shell starts it."""
+    program = Path(sys.executable).parent / "kinema"
+    return subprocess.Popen([program, *map(str, arguments)], text=True, **pipes)
+
+
+def test_importing_kinema_loads_neither_torch_nor_numpy():
+    loaded = python("import kinema, sys; print(*sys.modules)").split()
+    assert "kinema" in loaded
+    assert not {"torch", "numpy", "av", "PIL", "typer", "transformers"} & set(loaded)
+
+
+def test_help_loads_no_torch():
+    code = "import sys; sys.argv = ['kinema', '--help']; import kinema.cli.main as m\n"
+    printed = python(code + "try: m.run()\nfinally: print('TORCH' if 'torch' in sys.modules else 'LIGHT')")
+    assert "Usage: kinema" in printed
+    assert printed.endswith("LIGHT\n")
+
+
+def test_kinema_is_imported_in_under_300_ms():
+    took = min(
+        float(python("import time; t = time.perf_counter(); import kinema; print(time.perf_counter() - t)"))
+        for _ in range(3)
+    )
+    assert took < 0.3
+
+
+def test_help_names_every_command():
+    printed = run("--help").stdout
+    for name in COMMANDS:
+        assert name in printed
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself_and_knows_json_and_debug(name):
+    printed = run(*(("data", "toybox") if name == "data" else (name,)), "--help").stdout
+    assert "--json" in printed
+    assert "--debug" in printed
+
+
+def test_version_is_printed():
+    assert run("--version").stdout == f"kinema {kinema.__version__}\n"
+
+
+def test_an_option_that_is_not_there_is_a_usage_error():
+    outcome = run("ask", "clip.mp4", "--frame-rate", 3)
+    assert outcome.exit_code == 2
+    assert "--frame-rate" in outcome.stderr
+
+
+def test_a_reader_that_leaves_is_no_error():
+    program = start("models", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program.stdout.close()
+    errors = program.stderr.read()
+    program.wait()
+    assert errors == ""
+
+
+def test_ctrl_c_ends_without_a_trace(model_folder, tmp_path):
+    started = tmp_path / "predictions.jsonl"
+    options = ("--clips", 1000, "--predictions-to", started)
+    program = start("evaluate", model_folder, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not started.exists():
+        assert program.poll() is None, program.stderr.read()
+        time.sleep(0.05)
+    program.send_signal(signal.SIGINT)
+    printed, errors = program.communicate(timeout=20)
+    assert (program.returncode, printed, errors) == (130, "", "interrupted\n")
+
+
+def test_a_warning_is_one_line_beside_the_answer(model_folder, tmp_path):
+    whole, cut = tmp_path / "whole.mkv", tmp_path / "cut.mkv"
+    write_clip(make_scene(0, level=1), whole)
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    outcome = run("ask", cut, "What?", "--model", model_folder, "--max-new-tokens", 1)
+    assert outcome.exit_code == 0
+    assert outcome.stdout
+    assert outcome.stderr.startswith("warning: ")
+    assert "are missing" in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
