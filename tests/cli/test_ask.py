@@ -120,6 +120,18 @@ def test_plan_forecasts_without_answering(clip, model_folder):
     assert f"{forecast.prompt_tokens} tokens, 96 of them visual" in printed
 
 
+def test_a_plan_that_does_not_fit_says_so_in_its_exit_code(clip, model_folder):
+    outcome = run("plan", clip, "What?", "--model", model_folder, "--max-new-tokens", 40_000)
+    assert outcome.exit_code == 5
+    assert "will not fit: the prompt is" in outcome.stdout
+
+
+def test_what_does_not_fit_is_not_begun_and_the_error_names_what_fits(clip, model_folder):
+    outcome = run("ask", clip, "What?", "--model", model_folder, "--max-new-tokens", 40_000)
+    assert outcome.exit_code == 5
+    assert "It fits with max_new_tokens=" in outcome.stderr
+
+
 @pytest.mark.parametrize("command", ["ask", "caption", "plan", "chat"])
 def test_a_missing_file_is_one_line_before_any_model_is_loaded(command, tmp_path):
     outcome = run(command, tmp_path / "no.mp4", "--model", tmp_path / "no model")

@@ -1,3 +1,5 @@
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -85,6 +87,18 @@ def test_ctrl_c_ends_without_a_trace(model_folder, tmp_path):
     program.send_signal(signal.SIGINT)
     printed, errors = program.communicate(timeout=20)
     assert (program.returncode, printed, errors) == (130, "", "interrupted\n")
+
+
+def test_a_bar_shows_progress_on_a_terminal_and_leaves_stdout_alone(tmp_path):
+    reader, terminal = pty.openpty()
+    program = start("data", "toybox", tmp_path, "--clips", 2, stdout=subprocess.PIPE, stderr=terminal)
+    printed, _ = program.communicate(timeout=20)
+    os.close(terminal)
+    drawn = os.read(reader, 65536).decode()
+    os.close(reader)
+    assert printed == f"{tmp_path / 'clips.jsonl'}\n"
+    assert "filming" in drawn
+    assert "2/2" in drawn
 
 
 def test_a_warning_is_one_line_beside_the_answer(model_folder, tmp_path):

@@ -146,5 +146,6 @@ def write_frames(
     from kinema.inference.request import build_request
 
     conversation = build_request(media, question, options, engine.sampling).conversation
-    write_seen(engine, conversation, seen.frames_to, max_tokens=options.get("max_tokens"))
+    with spinner(lambda: "writing frames"):
+        write_seen(engine, conversation, seen.frames_to, max_tokens=options.get("max_tokens"))
     note(f"frames written to {seen.frames_to}")

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,8 +50,8 @@ def chat(
         session = engine.session(media or None, **options)
     write_frames(engine, media, "", options, seen)
     is_typed = sys.stdin.isatty() and not output.json
-    if is_typed and video:
-        note(f"{video}: {summarise(session.last_usage)}. /forget starts over, Ctrl-D leaves.")
+    if is_typed:
+        _welcome(video, session)
     with session:
         media_report = describe_usage(session.last_usage)["media"]
         turns = [
@@ -58,6 +60,12 @@ def chat(
         ]
     if output.json:
         print_json({"model": model.model, "media": media_report, "turns": turns})
+
+
+def _welcome(video: str | None, session: "Session") -> None:
+    with suppress(ImportError):  # not on every system: then lines cannot be edited or called back
+        import_module("readline")
+    note(f"{video or 'no video'}: {summarise(session.last_usage)}. /forget starts over, Ctrl-D leaves.")
 
 
 def _questions(session: "Session", prompt: str) -> Iterator[str]:
@@ -73,7 +81,7 @@ def _questions(session: "Session", prompt: str) -> Iterator[str]:
             return
         if line == "/forget":
             session.forget()
-            note("forgotten; the video is still there")
+            note("forgotten what was said")
         elif line:
             yield line
 

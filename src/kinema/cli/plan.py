@@ -6,6 +6,7 @@ from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import print_json, spinner
 from kinema.cli.loading import check_media, load
 from kinema.cli.options import Also, AnswerOptions, FrameOptions, ModelOptions, Question, Video, ask_options
+from kinema.errors import OutOfBudgetError
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -23,7 +24,7 @@ def plan(
     answer: AnswerOptions,
     output: OutputOptions,
 ) -> None:
-    """Forecast the tokens and the memory that a question will take."""
+    """Forecast the tokens and the memory that a question will take; the exit code is 5 if it will not fit."""
     media = [video, *(also or ())]
     check_media(media)
     engine = load(model.model, model)
@@ -35,3 +36,5 @@ def plan(
         print_json({"model": model.model, **forecast.to_dict()})
     else:
         typer.echo(str(forecast))
+    if forecast.problem:
+        raise typer.Exit(OutOfBudgetError.exit_code)

@@ -40,7 +40,10 @@ def describe_item(item: "VisualItem") -> dict[str, Any]:
 def summarise(usage: "Usage") -> str:
     """One line for people."""
     frames = sum(item.grid_thw[0] for item in usage.items)
-    return (
-        f"{frames} frame{'s' if frames != 1 else ''}, {usage.kept_tokens} of {usage.visual_tokens} visual "
-        f"tokens kept, {usage.new_tokens} tokens written, {sum(usage.seconds.values()):.1f} s"
-    )
+    parts = []
+    if frames:
+        parts.append(f"{frames} frame{'s' if frames != 1 else ''}")
+        parts.append(f"{usage.kept_tokens} of {usage.visual_tokens} visual tokens kept")
+    if usage.new_tokens:
+        parts.append(f"{usage.new_tokens} tokens written")
+    return ", ".join([*parts, f"{sum(usage.seconds.values()):.1f} s"])
