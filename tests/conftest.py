@@ -11,7 +11,7 @@ SHARED = TESTS.parent.parent / "shared"
 
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
-    """The folder that holds one folder a golden set; KINEMA_GOLDEN points it at another, such as a hold-out."""
+    """The folder that holds one folder a golden set; KINEMA_GOLDEN points at another, such as a hold-out."""
     return Path(os.environ.get("KINEMA_GOLDEN", TESTS / "golden"))
 
 
