@@ -31,11 +31,12 @@ def test_importing_kinema_loads_neither_torch_nor_numpy():
     assert not {"torch", "numpy", "av", "PIL", "typer", "transformers"} & set(loaded)
 
 
-def test_help_loads_no_torch():
-    code = "import sys; sys.argv = ['kinema', '--help']; import kinema.cli.main as m\n"
-    printed = python(code + "try: m.run()\nfinally: print('TORCH' if 'torch' in sys.modules else 'LIGHT')")
-    assert "Usage: kinema" in printed
-    assert printed.endswith("LIGHT\n")
+@pytest.mark.parametrize("argument", ["--help", "models"])
+def test_what_needs_no_torch_does_not_load_it(argument):
+    code = f"import sys; sys.argv = ['kinema', '{argument}']; import kinema.cli.main as program\n"
+    printed = python(code + "try: program.run()\nfinally: print('torch' in sys.modules)")
+    assert len(printed.splitlines()) > 5
+    assert printed.endswith("False\n")
 
 
 def test_kinema_is_imported_in_under_300_ms():

@@ -9,13 +9,14 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from kinema.errors import WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
@@ -49,7 +50,7 @@ class TensorFiles:
         self._homes = {key: file for file in files for key in file.shapes}
         self.shapes: Mapping[str, tuple[int, ...]] = {k: home.shapes[k] for k, home in self._homes.items()}
 
-    def read(self, key: str) -> Tensor:
+    def read(self, key: str) -> "Tensor":
         """One tensor, on the CPU. It may share memory with the file: copy it, never write into it."""
         return self._homes[key].read(key)
 
@@ -60,14 +61,14 @@ class SafetensorsFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with safe_open(path, framework="pt") as file:
+            with safe_open(path, framework="np") as file:  # its header alone needs no torch
                 self.shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise WeightsError(
                 f"{path} ({path.stat().st_size} bytes): no whole safetensors file ({error}); fetch it again."
             ) from error
 
-    def read(self, key: str) -> Tensor:
+    def read(self, key: str) -> "Tensor":
         """One tensor, a view of the file."""
         # Opened anew each time: a mapping that stays open keeps every page it has read in memory, which
         # doubles what loading holds. Opening costs about a millisecond.
@@ -79,6 +80,8 @@ class PickleFile:
     """One ``.bin`` file of ``torch.save``; its tensors stay on disk until used, where the format allows."""
 
     def __init__(self, path: Path) -> None:
+        import torch
+
         self.path = path
         try:
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
@@ -88,12 +91,13 @@ class PickleFile:
                 f"{path}: not a whole pickle of tensors alone ({reason}). Others are refused, because "
                 "unpickling runs code: fetch it again, or look for safetensors of the same model."
             ) from error
-        if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        is_flat = isinstance(content, dict) and all(isinstance(v, torch.Tensor) for v in content.values())
+        if not is_flat:
             raise WeightsError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}.")
         self._tensors: dict[str, Tensor] = content
         self.shapes = {key: tuple(tensor.shape) for key, tensor in content.items()}
 
-    def read(self, key: str) -> Tensor:
+    def read(self, key: str) -> "Tensor":
         """One tensor, a view of the file."""
         return self._tensors[key]
 
