@@ -27,7 +27,7 @@ def add_commands(app: typer.Typer) -> None:
 def chat(
     video: Annotated[
         str | None,
-        typer.Argument(metavar="[VIDEO]", help="A video or image; without one, words alone."),
+        typer.Argument(metavar="VIDEO", help="A video or image; without one, words alone."),
     ] = None,
     *,
     model: ModelOptions,

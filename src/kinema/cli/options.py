@@ -27,7 +27,7 @@ Video = Annotated[
 
 
 Question = Annotated[
-    str | None, typer.Argument(metavar="[QUESTION]", help="What to ask; without it, a description.")
+    str | None, typer.Argument(metavar="QUESTION", help="What to ask; without it, a description.")
 ]
 
 Also = Annotated[
