@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from kinema.datasets.toybox import ToyboxImages, ToyboxText, ToyboxVideos, draw_size
+from kinema.media.frames import FrameBatch
+from kinema.processors.messages import ImagePart, TextPart, VideoPart
+
+
+def test_a_video_sample_shows_one_frame_a_second_and_asks_several_questions():
+    conversation = ToyboxVideos(num_questions=4, caption_share=0.0).sample(0, np.random.default_rng(0))
+    video, question = conversation.messages[0].parts
+    assert isinstance(video, VideoPart)
+    assert isinstance(video.source, FrameBatch)
+    assert video.source.pts_s.tolist() == list(range(len(video.source)))
+    assert video.source.duration_s == len(video.source)
+    assert isinstance(question, TextPart)
+    assert [message.role for message in conversation.messages] == ["user", "assistant"] * 4
+
+
+def test_an_image_sample_shows_one_picture():
+    conversation = ToyboxImages().sample(0, np.random.default_rng(0))
+    media = [
+        part for message in conversation.messages for part in message.parts if isinstance(part, ImagePart)
+    ]
+    assert len(media) == 1
+    assert media[0].source.ndim == 3
+
+
+def test_a_text_sample_holds_no_media():
+    conversation = ToyboxText().sample(0, np.random.default_rng(0))
+    assert all(isinstance(part, TextPart) for message in conversation.messages for part in message.parts)
+
+
+@pytest.mark.parametrize("source", [ToyboxText(), ToyboxImages(), ToyboxVideos()])
+def test_a_sample_follows_from_its_generator(source):
+    texts = [[m.text for m in source.sample(0, np.random.default_rng(5)).messages] for _ in range(2)]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("num_frames", [1, 4, 8])
+def test_sizes_fit_the_budget_of_tokens(num_frames):
+    rng = np.random.default_rng(0)
+    sizes = [draw_size(rng, num_frames=num_frames, max_tokens=160) for _ in range(300)]
+    tokens = [round(height / 28) * round(width / 28) * num_frames for height, width in sizes]
+    assert max(tokens) <= 160
+    assert min(min(size) for size in sizes) >= 75
+    assert len(set(sizes)) > 20
