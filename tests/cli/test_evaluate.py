@@ -42,3 +42,11 @@ def test_predictions_that_are_not_there_are_told(tmp_path):
     outcome = run("evaluate", "--rescore", tmp_path / "none.jsonl")
     assert outcome.exit_code == 1
     assert "none.jsonl" in outcome.stderr
+
+
+def test_kept_predictions_are_not_written_over(tmp_path):
+    path = tmp_path / "kept.jsonl"
+    path.write_text("kept")
+    outcome = run("evaluate", "--rescore", path, "--predictions-to", path)
+    assert outcome.exit_code == 2
+    assert path.read_text() == "kept"

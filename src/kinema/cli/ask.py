@@ -56,22 +56,19 @@ def ask(
     if question is None:
         question = engine.profile.caption_prompt
     options = ask_options(frames, answer)
-    is_streamed = sys.stdout.isatty() if stream is None else stream
-    if output.json or not is_streamed:
-        with spinner(lambda: work_of(engine)):
-            text = engine.ask(media, question, **options)
-    else:
+    if not output.json and (sys.stdout.isatty() if stream is None else stream):
         with spinner(lambda: work_of(engine)):
             pieces = engine.ask(media, question, stream=True, **options)
         print_pieces(pieces)
-    if output.json:
-        print_json(
-            {"model": model.model, "question": question, "answer": text, **describe_usage(engine.last_usage)}
-        )
-    elif is_streamed:
         note(summarise(engine.last_usage))
     else:
-        typer.echo(text)
+        with spinner(lambda: work_of(engine)):
+            text = engine.ask(media, question, **options)
+        if output.json:
+            report = describe_usage(engine.last_usage)
+            print_json({"model": model.model, "question": question, "answer": text, **report})
+        else:
+            typer.echo(text)
     write_frames(engine, media, question, options, seen)
 
 

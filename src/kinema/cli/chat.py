@@ -46,18 +46,20 @@ def chat(
     check_folder(seen.frames_to)
     engine = load(model.model, model)
     options = ask_options(frames, answer)
-    with spinner(lambda: f"reading {video or 'nothing'}"):
+    with spinner(lambda: f"reading {video}" if video else "getting ready"):
         session = engine.session(media or None, **options)
     write_frames(engine, media, "", options, seen)
     is_typed = sys.stdin.isatty() and not output.json
     if is_typed:
         _welcome(video, session)
+    turns = []
     with session:
         media_report = describe_usage(session.last_usage)["media"]
-        turns = [
-            {"question": question, "answer": _answer(session, question, output)}
-            for question in _questions(session, "you> " if is_typed else "")
-        ]
+        for question in _questions(session, "you> " if is_typed else ""):
+            if output.json:
+                turns.append({"question": question, "answer": session.ask(question)})
+            else:
+                _print_answer(session, question)
     if output.json:
         print_json({"model": model.model, "media": media_report, "turns": turns})
 
@@ -86,12 +88,10 @@ def _questions(session: "Session", prompt: str) -> Iterator[str]:
             yield line
 
 
-def _answer(session: "Session", question: str, output: OutputOptions) -> str:
-    if output.json:
-        return session.ask(question)
+def _print_answer(session: "Session", question: str) -> None:
+    """Print the answer as it comes; Ctrl-C cuts it short and the talk goes on."""
     try:
         print_pieces(session.ask(question, stream=True))
     except KeyboardInterrupt:
         typer.echo()
         note("cut short")
-    return ""

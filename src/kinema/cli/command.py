@@ -68,7 +68,7 @@ def _spread(parameter: Parameter, hints: dict[str, Any]) -> list[Parameter]:
 def _one_line_errors(*, debug: bool) -> Iterator[None]:
     """Print errors and warnings as one line each, and leave with the error's own exit code."""
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *rest, **named: note(f"warning: {message}")
+        warnings.showwarning = lambda message, *rest, **named: note(f"warning: {_one_line(message)}")
         try:
             yield
         except BrokenPipeError:
@@ -76,8 +76,12 @@ def _one_line_errors(*, debug: bool) -> Iterator[None]:
         except (KinemaError, OSError) as error:
             if debug:
                 traceback.print_exc()
-            note(f"error: {error}")
+            note(f"error: {_one_line(error)}")
             raise typer.Exit(error.exit_code if isinstance(error, KinemaError) else 1) from error
         except KeyboardInterrupt as error:
             note("interrupted")
             raise typer.Exit(_INTERRUPTED) from error
+
+
+def _one_line(message: Warning | Exception | str) -> str:
+    return " ".join(str(message).split())

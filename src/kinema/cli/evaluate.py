@@ -55,6 +55,8 @@ def evaluate(
     from kinema.evaluation.predictions import read_predictions, write_predictions
     from kinema.evaluation.scores import score
 
+    if rescore is not None and predictions_to is not None:
+        raise ConfigError("--rescore reads answers that were kept and --predictions-to keeps them; give one.")
     recipe: dict[str, Any] = {"benchmark": benchmark, "kinema": kinema.__version__}
     if rescore is not None:
         recipe["predictions"] = str(rescore)
