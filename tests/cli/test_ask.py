@@ -110,7 +110,7 @@ def test_locate_prints_the_spans_of_the_library(clip, model_folder):
     assert [span["start_s"] for span in document["spans"]] == [span.start_s for span in spans]
 
 
-def test_plan_forecasts_without_answering(clip, model_folder):
+def test_plan_forecasts_without_loading(clip, model_folder):
     forecast = kinema.load(model_folder).plan(str(clip), "What?", max_new_tokens=4)
     document = run("plan", clip, "What?", "--model", model_folder, "--json", *SHORT).document
     assert document["prompt_tokens"] == forecast.prompt_tokens

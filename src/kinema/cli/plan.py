@@ -3,8 +3,8 @@
 import typer
 
 from kinema.cli.command import OutputOptions, add_command
-from kinema.cli.console import print_json, spinner
-from kinema.cli.loading import check_media, load
+from kinema.cli.console import print_json
+from kinema.cli.loading import check_media, shown
 from kinema.cli.options import Also, AnswerOptions, FrameOptions, ModelOptions, Question, Video, ask_options
 from kinema.errors import OutOfBudgetError
 
@@ -24,13 +24,24 @@ def plan(
     answer: AnswerOptions,
     output: OutputOptions,
 ) -> None:
-    """Forecast the tokens and the memory that a question will take; the exit code is 5 if it will not fit."""
+    """Forecast the tokens and the memory that a question will take; no weights are loaded.
+
+    The exit code is 5 if it will not fit.
+    """
+    from kinema.inference.outline import plan_unloaded
+
     media = [video, *(also or ())]
     check_media(media)
-    engine = load(model.model, model)
-    with spinner(lambda: "looking at the file"):
-        forecast = engine.plan(
-            media, question or engine.profile.caption_prompt, **ask_options(frames, answer)
+    with shown("looking at the file and the model", model.model, offline=model.offline):
+        forecast = plan_unloaded(
+            model.model,
+            media,
+            question,
+            device=model.device,
+            dtype=model.dtype,
+            revision=model.revision,
+            offline=model.offline,
+            **ask_options(frames, answer),
         )
     if output.json:
         print_json({"model": model.model, **forecast.to_dict()})

@@ -15,7 +15,7 @@ from huggingface_hub.errors import (
 
 from kinema.errors import WeightsError
 
-CHECKPOINT_FILES = (
+SETTINGS_FILES = (
     "config.json",
     "generation_config.json",
     "preprocessor_config.json",
@@ -28,9 +28,10 @@ CHECKPOINT_FILES = (
     "added_tokens.json",
     "special_tokens_map.json",
     "README.md",
-    "*.safetensors",
-    "*.safetensors.index.json",
 )
+"""What says all about a checkpoint but its weights."""
+
+CHECKPOINT_FILES = (*SETTINGS_FILES, "*.safetensors", "*.safetensors.index.json")
 """What is fetched of a repository. Python files are not on the list, and no pickle is."""
 
 # The base of all errors of the HTTP package that huggingface_hub uses; a proxy's is not an OSError.

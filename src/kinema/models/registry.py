@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.errors import WeightsError
-from kinema.hub.download import local_folder
+from kinema.hub.download import CHECKPOINT_FILES, local_folder
 from kinema.hub.files import open_checkpoint, read_json
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Family:
     part_types: Mapping[str, str]
     """``model_type`` of checkpoints that hold a part alone -> the function of ``home`` that loads it."""
     home: str
-    """The module that loads it, imported on first use: ``load(folder, dtype=, device=, compat=)``."""
+    """The module that loads it, imported on first use, with ``load``, ``load_outline`` and ``convert``."""
 
 
 FAMILIES = (
@@ -135,6 +135,22 @@ def load_model(
     return load(folder, dtype=dtype, device=device, compat=compat)
 
 
+def load_outline(folder: Path, *, dtype: "torch.dtype", compat: str = "official") -> "Loaded[Any, Any]":
+    """A model whose parameters have shapes only, with its processor; weights need not be there.
+
+    Args:
+        folder: as ``find_checkpoint`` gives it.
+        dtype: of the parameters.
+        compat: as for ``load_model``.
+
+    Raises:
+        WeightsError: if no family knows it.
+    """
+    family = find_family(read_json(folder / "config.json"))
+    outline: Callable[..., Loaded[Any, Any]] = import_module(family.home).load_outline
+    return outline(folder, dtype=dtype, compat=compat)
+
+
 def convert_model(
     source: str | Path,
     target: Path,
@@ -170,11 +186,17 @@ def find_checkpoint(
     offline: bool = False,
     token: str | None = None,
     cache_dir: str | Path | None = None,
+    files: tuple[str, ...] = CHECKPOINT_FILES,
 ) -> Path:
-    """The folder of a checkpoint, fetched from the hub where need be; arguments as for ``load_model``."""
+    """The folder of a checkpoint, fetched from the hub where need be.
+
+    Arguments are as for ``load_model``; ``files`` are patterns of what is fetched.
+    """
     if source == NANO and not Path(source).is_dir():
         return _embedded_folder(NANO)
-    return local_folder(source, revision=revision, cache_dir=cache_dir, offline=offline, token=token)
+    return local_folder(
+        source, revision=revision, cache_dir=cache_dir, offline=offline, token=token, files=files
+    )
 
 
 def find_family(config: Mapping[str, Any]) -> Family:

@@ -52,6 +52,20 @@ def load(
     )
 
 
+def load_outline(
+    folder: Path, *, dtype: torch.dtype, compat: Compat = "official"
+) -> Loaded[VideoLLaMA3, VideoLLaMA3Processor]:
+    """As ``load``, but the parameters have shapes only (torch's device "meta"), and no weights are read."""
+    with torch.device("meta"):
+        model = VideoLLaMA3(parse_config(read_json(folder / "config.json")))
+    return Loaded(
+        model=model.to(dtype=dtype).eval(),
+        processor=load_processor(folder, compat=compat),
+        generation=GenerationDefaults.load(folder),
+        folder=folder,
+    )
+
+
 def load_weights(
     folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
 ) -> VideoLLaMA3:
