@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ from PIL import Image
 
 import kinema
 from kinema.cli.frames import STRIP
+from kinema.hub.card import ModelCard
+from kinema.media.write import write_video
 from kinema.processors.messages import VideoPart
 
 SHORT = ("--max-new-tokens", 4)
@@ -167,6 +170,19 @@ def test_a_time_after_the_end_is_told(clip, model_folder):
     outcome = run("ask", clip, "What?", "--model", model_folder, "--start", 60)
     assert outcome.exit_code == 2
     assert "the video ends at 6.000 s" in outcome.stderr
+
+
+def test_a_model_of_the_toybox_says_so_of_any_other_video(clip, model_folder, tmp_path):
+    folder = shutil.copytree(model_folder, tmp_path / "model")
+    ModelCard(title="Toy", metadata={"kinema": {"domain": "toybox"}}).save(folder)
+    write_video(tmp_path / "other.mp4", np.zeros((10, 56, 56, 3), np.uint8), fps=10)
+    known = run("ask", clip, "What?", "--model", folder, *SHORT)
+    strange = run("ask", tmp_path / "other.mp4", "What?", "--model", folder, *SHORT)
+    assert known.stderr == ""
+    assert strange.exit_code == 0
+    assert strange.stderr.startswith("warning: this model knows only the toybox")
+    assert "VideoLLaMA3" in strange.stderr
+    assert strange.stderr.count("\n") == 1
 
 
 def test_debug_shows_the_trace_and_keeps_the_exit_code(tmp_path):
