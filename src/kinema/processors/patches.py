@@ -44,8 +44,12 @@ def to_patches(frames: NDArray[np.uint8], *, patch_size: int, merge_size: int) -
         num_frames, height // side, merge_size, patch_size, width // side, merge_size, patch_size, 3
     )
     # uint8 is moved, a quarter of the bytes; the table is looked up in one last pass.
-    levels = np.ascontiguousarray(blocks.transpose(0, 1, 4, 2, 5, 7, 3, 6))
-    return torch.from_numpy(np.take(NORMALISED, levels.reshape(-1, 3 * patch_size**2)))
+    levels = np.ascontiguousarray(blocks.transpose(0, 1, 4, 2, 5, 7, 3, 6)).reshape(num_frames, -1)
+    pixel_values = np.empty(levels.shape, np.float32)
+    for frame, values in zip(levels, pixel_values, strict=True):
+        # Frame by frame, as numpy makes 8-byte indices of the levels; "clip" writes without a buffer.
+        np.take(NORMALISED, frame, out=values, mode="clip")
+    return torch.from_numpy(pixel_values.reshape(-1, 3 * patch_size**2))
 
 
 def from_patches(
