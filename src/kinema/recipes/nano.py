@@ -56,12 +56,16 @@ def nano() -> VideoLLaMA3Config:
     return VideoLLaMA3Config(vision=vision, language=language)
 
 
-def nano_processor() -> VideoLLaMA3Processor:
-    """Pictures no larger than those of the training, and frames at their true times."""
+def nano_processor(scale: float = 1.0) -> VideoLLaMA3Processor:
+    """Pictures no larger than those of the training, and frames at their true times.
+
+    Args:
+        scale: factor on the number of samples that the tokenizer is made from.
+    """
     config = VideoLLaMA3ProcessorConfig(
         resize=OfficialResize(min_tokens=9, max_tokens=160), reading=ReadSettings(sampling="fps")
     )
-    return VideoLLaMA3Processor(TextTokenizer(nano_tokenizer()), config)
+    return VideoLLaMA3Processor(TextTokenizer(nano_tokenizer(max(100, round(3000 * scale)))), config)
 
 
 def nano_stages(scale: float = 1.0) -> list[Stage]:
@@ -115,7 +119,7 @@ def train_nano(out_dir: Path, *, scale: float = 1.0, seed: int = 0, bfloat16: bo
 
     Args:
         out_dir: holds the run's checkpoints and log, and in the end the model.
-        scale: factor on all numbers of steps.
+        scale: factor on all numbers of steps, and on what the tokenizer is made from.
         seed: of the weights and of every sample.
         bfloat16: matrix products in bfloat16, with float32 weights.
 
@@ -124,7 +128,7 @@ def train_nano(out_dir: Path, *, scale: float = 1.0, seed: int = 0, bfloat16: bo
     """
     model = VideoLLaMA3(nano())
     init_weights(model, seed)
-    processor = nano_processor()
+    processor = nano_processor(scale)
     _pretrained_vision(model, out_dir / "vision.pt", scale=scale, seed=seed, bfloat16=bfloat16)
     train(model, processor, nano_stages(scale), RunConfig(out_dir=out_dir, seed=seed, bfloat16=bfloat16))
     folder = out_dir / "model"

@@ -24,7 +24,7 @@ _PIECES = r" ?[A-Za-z]+| ?\d+\.\d| ?\d|\n| ?[^\sA-Za-z\d]+|\s"
 """A word, a time such as 2.5, a digit, a line end, or punctuation: what one token is made of."""
 
 
-def nano_tokenizer(num_samples: int = 500, seed: int = 0) -> Tokenizer:
+def nano_tokenizer(num_samples: int = 3000, seed: int = 0) -> Tokenizer:
     """Learn the merges from captions and questions; any other text is spelled out in bytes.
 
     Args:
