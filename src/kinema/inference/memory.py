@@ -115,10 +115,11 @@ def free_bytes(device: torch.device) -> int | None:
 
 
 def _media_bytes(load: Load, vision: VisionSizes) -> int:
-    """Originals of up to 8 frames, twice as they are stacked; a clip resized, as patches, and as floats."""
+    """Originals, one a thread and twice as they are stacked; clips resized, as patches, and as floats."""
     if not load.items:
         return 0
-    original = max(min(8, item.grid_thw[0]) * 3 * math.prod(item.original_size) for item in load.items)
+    at_once = torch.get_num_threads()
+    original = max(min(at_once, item.grid_thw[0]) * 3 * math.prod(item.original_size) for item in load.items)
     values = 3 * vision.patch_size**2
     resized = sum(math.prod(item.grid_thw) for item in load.items) * values
     largest = max(math.prod(item.grid_thw) for item in load.items) * values
@@ -135,24 +136,30 @@ def _vision_bytes(
     if on_host and dtype.itemsize < _FLOAT:
         pixels += load.num_patches * values * _FLOAT
     width, inner = vision.hidden_size, vision.intermediate_size
-    layer = load.largest_part * max(2 * width + 2 * inner, 9 * width)
+    layer = load.largest_part * max(3 * width + 2 * inner, 10 * width)
     features = load.num_visual * width
     connecting = 2 * features + 2 * load.num_visual * language.hidden_size
     placing = (load.num_visual + load.num_prompt) * language.hidden_size
     fullest = max(layer + features, 2 * features, connecting, placing)
-    return pixels + fullest * dtype.itemsize
+    rotation = load.largest_part * 3 * (vision.head_dim // 2) * _FLOAT
+    return pixels + rotation + fullest * dtype.itemsize
 
 
 def _prefill_bytes(load: Load, language: DecoderConfig, dtype: torch.dtype) -> int:
-    """The MLP or the attention of one chunk, beside the prompt's embeddings."""
+    """The MLP of one chunk, or its attention with a mask, beside the prompt's embeddings."""
     chunk = min(load.prefill_chunk, load.num_prompt)
     width, inner = language.hidden_size, language.intermediate_size
     heads = (language.num_heads + 2 * language.num_kv_heads) * language.head_dim
-    per_position = max(2 * width + 4 * inner, 2 * width + 3 * heads)
-    mask = 0
-    if load.num_prompt > chunk:
-        mask = chunk * load.num_prompt * (1 + dtype.itemsize)
-    return chunk * per_position * dtype.itemsize + mask
+    mlp = chunk * (3 * width + 4 * inner) * dtype.itemsize
+    attention = chunk * (3 * width + 3 * heads) * dtype.itemsize
+    mask = _largest_mask(load.num_prompt, chunk)
+    return mask + max(mlp, attention + mask * dtype.itemsize)  # true or false, and in the kernel as numbers
+
+
+def _largest_mask(num_prompt: int, chunk: int) -> int:
+    """Entries of a chunk's mask over itself and all before it; the first chunk needs none."""
+    num_full, rest = divmod(num_prompt, chunk)
+    return max(chunk * num_full * chunk if num_full > 1 else 0, rest * num_prompt)
 
 
 def _decode_bytes(language: DecoderConfig) -> int:

@@ -53,6 +53,11 @@ class VisionSizes(Protocol):
         ...
 
     @property
+    def head_dim(self) -> int:
+        """Width of one head of the attention."""
+        ...
+
+    @property
     def patch_size(self) -> int:
         """Pixels a side of a patch."""
         ...

@@ -25,7 +25,7 @@ from kinema.processors.visuals import VisualItem
 class RunSettings:
     """How much is worked on at a time. The answers are the same; memory is not."""
 
-    max_patches: int = 16384
+    max_patches: int = 4096
     """Patches that the vision encoder takes at a time; a larger frame is taken whole."""
     prefill_chunk: int = 2048
     """Positions of a prompt that the language model reads at a time."""
