@@ -58,14 +58,14 @@ def test_the_checkpoints_own_penalty_is_kept_and_its_dice_are_not(checkpoint, tm
 @pytest.fixture
 def toy_model(checkpoint, tmp_path):
     folder = shutil.copytree(checkpoint, tmp_path / "model")
-    card = "---\nkinema:\n  domain: toybox\n  locate_prompt: When is the {text} visible?\n---\n\n# Toy\n"
+    card = "---\nkinema:\n  domain: toybox\n  locate_prompt: When is {text} visible?\n---\n\n# Toy\n"
     (folder / "README.md").write_text(card)
     return kinema.load(folder, device="cpu")
 
 
 def test_a_model_card_says_how_to_ask(toy_model):
     assert toy_model.profile.domain == "toybox"
-    assert toy_model.profile.locate_prompt == "When is the {text} visible?"
+    assert toy_model.profile.locate_prompt == "When is {text} visible?"
 
 
 def test_a_model_of_one_domain_says_once_that_it_knows_no_other(toy_model, clip, tmp_path):

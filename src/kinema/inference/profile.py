@@ -3,7 +3,7 @@
     ---
     kinema:
       domain: toybox
-      locate_prompt: When is the {text} visible?
+      locate_prompt: When is {text} visible?
     ---
 
 A checkpoint without a card, or a card without the entry, has the defaults.

@@ -156,7 +156,7 @@ def save_nano(model: VideoLLaMA3, processor: VideoLLaMA3Processor, folder: Path)
             "kinema": {
                 "domain": "toybox",
                 "caption_prompt": "Describe the video in detail.",
-                "locate_prompt": "When is the {text} visible?",
+                "locate_prompt": "When is {text} visible?",
             },
         },
         sections={
