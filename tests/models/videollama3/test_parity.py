@@ -1,5 +1,6 @@
 """The network against the original's numbers: encoder, projector, whole model, with the golden tolerances."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def model_inputs(case: dict[str, torch.Tensor], image_token: int) -> ModelInputs
     input_ids = case.get("input_ids_after", case["input_ids"])[None]
     positions = case.get("position_ids_after", torch.arange(input_ids.shape[1]))[None]
     starts = [*torch.nonzero(positions[0] == 0).flatten().tolist(), input_ids.shape[1]]
-    lengths = tuple(stop - start for start, stop in zip(starts, starts[1:], strict=False))
+    lengths = tuple(stop - start for start, stop in itertools.pairwise(starts))
     visual_mask = input_ids == image_token
     return ModelInputs(
         input_ids=input_ids,
