@@ -47,6 +47,11 @@ def attention(
 ) -> Tensor:
     """Scaled dot-product attention, (B, A, N, d); fewer key than query heads are shared by groups."""
     grouped = query.shape[1] != key.shape[1]
+    if grouped and query.shape[2] == 1:
+        rows = query.reshape(
+            len(query), key.shape[1], -1, query.shape[3]
+        )  # a group as rows: keys are read once
+        return attention(rows, key, value, mask=mask).reshape(query.shape)
     return F.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=causal and mask is None, enable_gqa=grouped
     )

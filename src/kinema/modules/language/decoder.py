@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from kinema.errors import ConfigError
 from kinema.modules.attention import attention, packed_attention
 from kinema.modules.language.cache import KeyValueCache
+from kinema.modules.linear import Linear, linear
 from kinema.modules.rope import apply_rope, rotation, text_angles
 
 
@@ -55,7 +56,7 @@ class Decoder(nn.Module):
         self.norm = nn.RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
         self.lm_head = None
         if not config.tie_word_embeddings:
-            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+            self.lm_head = Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """(B, N) -> (B, N, D)."""
@@ -95,7 +96,7 @@ class Decoder(nn.Module):
     def logits(self, hidden_states: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
         head = self.embed_tokens if self.lm_head is None else self.lm_head
-        return F.linear(hidden_states, head.weight)
+        return linear(hidden_states, head.weight)
 
     def _mask(
         self, inputs_embeds: Tensor, cache: KeyValueCache | None, segment_lengths: Sequence[int] | None
@@ -154,8 +155,8 @@ class CausalSelfAttention(nn.Module):
         self.head_dim = config.head_dim
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         num_rows = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
-        self.qkv = nn.Linear(config.hidden_size, num_rows, bias=config.attention_bias)
-        self.out = nn.Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
+        self.qkv = Linear(config.hidden_size, num_rows, bias=config.attention_bias)
+        self.out = Linear(config.num_heads * config.head_dim, config.hidden_size, bias=False)
 
     def forward(
         self,
@@ -167,11 +168,9 @@ class CausalSelfAttention(nn.Module):
         segment_lengths: Sequence[int] | None,
     ) -> Tensor:
         """(B, N, D) -> (B, N, D)."""
-        heads = (
-            self.qkv(hidden_states).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-        )  # (B, A + 2·A_kv, N, d)
-        query, key, value = heads.split((self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=1)
-        query, key = apply_rope(query, cos, sin), apply_rope(key, cos, sin)
+        heads = self.qkv(hidden_states).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+        turned, value = heads.split((self.num_heads + self.num_kv_heads, self.num_kv_heads), dim=1)
+        query, key = apply_rope(turned, cos, sin).split((self.num_heads, self.num_kv_heads), dim=1)
         if segment_lengths is not None:
             query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (N, A, d)
             attended = packed_attention(query, key, value, segment_lengths, causal=True)[None]
@@ -188,8 +187,8 @@ class GatedMLP(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
-        self.gate_up = nn.Linear(hidden_size, 2 * intermediate_size, bias=False)
-        self.down = nn.Linear(intermediate_size, hidden_size, bias=False)
+        self.gate_up = Linear(hidden_size, 2 * intermediate_size, bias=False)
+        self.down = Linear(intermediate_size, hidden_size, bias=False)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """(B, N, D) -> (B, N, D)."""

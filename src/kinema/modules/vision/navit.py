@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from kinema.errors import ConfigError
 from kinema.modules.attention import packed_attention
+from kinema.modules.linear import Linear
 from kinema.modules.rope import apply_rope, patch_angles, patch_positions, rotation
 
 
@@ -48,7 +49,7 @@ class NaViT(nn.Module):
     def __init__(self, config: NaViTConfig) -> None:
         super().__init__()
         self.config = config
-        self.patch_embedding = nn.Linear(3 * config.patch_size**2, config.hidden_size)
+        self.patch_embedding = Linear(3 * config.patch_size**2, config.hidden_size)
         self.layers = nn.ModuleList(NaViTLayer(config) for _ in range(config.num_layers))
         self.final_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
@@ -114,8 +115,8 @@ class PackedSelfAttention(nn.Module):
     def __init__(self, hidden_size: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
-        self.out = nn.Linear(hidden_size, hidden_size)
+        self.qkv = Linear(hidden_size, 3 * hidden_size)
+        self.out = Linear(hidden_size, hidden_size)
 
     def forward(self, hidden_states: Tensor, cos: Tensor, sin: Tensor, lengths: list[int]) -> Tensor:
         """(P, D) -> (P, D)."""
@@ -130,8 +131,8 @@ class MLP(nn.Module):
 
     def __init__(self, hidden_size: int, intermediate_size: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(hidden_size, intermediate_size)
-        self.fc2 = nn.Linear(intermediate_size, hidden_size)
+        self.fc1 = Linear(hidden_size, intermediate_size)
+        self.fc2 = Linear(intermediate_size, hidden_size)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """(P, D) -> (P, D)."""

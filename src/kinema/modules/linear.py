@@ -1,0 +1,44 @@
+"""A linear layer that takes the faster of two float32 kernels on an x86 CPU, at the same precision.
+
+PyTorch gives such products to MKL, which is slow on CPUs that are not Intel's: one core of an AMD EPYC
+computes 110 GFLOP/s with it and 240 with oneDNN, which comes in the same wheel, and reads the weights of a
+single row at 18 and 30 GB/s; with a second core, only oneDNN reads it faster. Intel's CPUs were not measured.
+The operator is the one that ``torch.compile`` emits; it has no gradient, so training keeps PyTorch's own.
+``benchmarks/versus_transformers.py`` measures whole models.
+"""
+
+import platform
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Linear(nn.Linear):
+    """``nn.Linear``, computed by ``linear``."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D_out)."""
+        return linear(x, self.weight, self.bias)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``F.linear`` but for the order of its sums: (..., D), (D_out, D), (D_out,) -> (..., D_out)."""
+    if _is_for_onednn(x, weight):
+        return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return F.linear(x, weight, bias)
+
+
+def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():  # a compiler chooses kernels itself
+        return False
+    on_cpu = x.device.type == weight.device.type == "cpu"
+    in_float32 = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return _HAS_ONEDNN and on_cpu and in_float32 and bool(torch.backends.mkldnn.enabled)
+
+
+_HAS_ONEDNN = (
+    platform.machine().lower() in ("x86_64", "amd64")
+    and torch.backends.mkldnn.is_available()
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+)
