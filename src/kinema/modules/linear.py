@@ -24,9 +24,15 @@ class Linear(nn.Linear):
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``F.linear`` but for the order of its sums: (..., D), (D_out, D), (D_out,) -> (..., D_out)."""
-    if _is_for_onednn(x, weight):
+    num_rows = x.shape[:-1].numel()
+    whole = num_rows if num_rows <= _FEW_ROWS else num_rows - num_rows % _ROW_BLOCK
+    if not whole or not _is_for_onednn(x, weight):
+        return F.linear(x, weight, bias)
+    if whole == num_rows:
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return F.linear(x, weight, bias)
+    rows = x.reshape(num_rows, -1)
+    parts = linear(rows[:whole], weight, bias), F.linear(rows[whole:], weight, bias)
+    return torch.cat(parts).view(*x.shape[:-1], -1)
 
 
 def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
@@ -36,6 +42,10 @@ def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
     in_float32 = x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
     return _HAS_ONEDNN and on_cpu and in_float32 and bool(torch.backends.mkldnn.enabled)
 
+
+_FEW_ROWS, _ROW_BLOCK = 16, 64
+"""oneDNN compiles code for every number of rows, half a megabyte each time, and keeps it. So it gets numbers
+that come again: those of a decoding batch, and multiples of a block. The rest of the rows goes to MKL."""
 
 _HAS_ONEDNN = (
     platform.machine().lower() in ("x86_64", "amd64")
