@@ -50,14 +50,15 @@ class VideoLanguageModel:
             processor: of that network.
             eos_ids: tokens that end an answer.
             sampling: how answers are drawn where a call does not say.
-            settings: how much is worked on at a time.
+            settings: how much is worked on at a time; None for what suits the device.
             profile: how the checkpoint wants to be asked, and what it knows.
         """
         self.sampling = sampling or SamplingConfig()
         self.profile = profile or Profile()
         self.last_usage = Usage()
         """What the last call took; complete once its text has been read to the end."""
-        self._runner = Runner(network, processor, eos_ids, settings or RunSettings())
+        device = network.language_model.embed_tokens.weight.device
+        self._runner = Runner(network, processor, eos_ids, settings or RunSettings.for_device(device))
         self._guard = DomainGuard(self.profile)
 
     @property

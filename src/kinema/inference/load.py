@@ -41,7 +41,7 @@ def load(
         offline: use the hub's cache only.
         token: for gated or private repositories.
         cache_dir: where downloads are kept; None for the hub's own cache.
-        settings: how much is worked on at a time.
+        settings: how much is worked on at a time; None for what suits the device.
 
     Raises:
         WeightsError: if there is no such checkpoint, or it is not whole.

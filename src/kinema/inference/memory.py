@@ -20,6 +20,8 @@ from kinema.modules.language.decoder import DecoderConfig
 from kinema.processors.visuals import VisualItem
 
 _FLOAT = 4
+_COMPILED = 24 << 20
+"""Code that oneDNN makes on a CPU for the products of one question, see ``modules.linear``; measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,12 +95,13 @@ def forecast(
     """Bytes for a batch: its rows are encoded and read one after the other, and written together."""
     embeds = sum(load.num_prompt for load in loads) * language.hidden_size * dtype.itemsize
     longest = max(load.num_prompt + load.num_new for load in loads)
+    always = embeds + (_COMPILED if on_host and dtype == torch.float32 else 0)
     return Memory(
         weights=weights,
         cache=len(loads) * cache_bytes(language, longest, dtype),
         media=max(_media_bytes(load, vision) for load in loads),
-        vision=embeds + max(_vision_bytes(load, vision, language, dtype, on_host) for load in loads),
-        prefill=embeds + max(_prefill_bytes(load, language, dtype) for load in loads),
+        vision=always + max(_vision_bytes(load, vision, language, dtype, on_host) for load in loads),
+        prefill=always + max(_prefill_bytes(load, language, dtype) for load in loads),
         decode=len(loads) * _decode_bytes(language),
         on_host=on_host,
     )

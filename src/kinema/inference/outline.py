@@ -52,7 +52,8 @@ def plan_unloaded(
     outline = load_outline(folder, dtype=number)
     asked = Profile.load(folder).caption_prompt if question is None else question
     request = build_request(media, asked, options, default_sampling(outline.generation))
-    runner = Runner(outline.model, outline.processor, outline.generation.eos_token_ids, RunSettings())
+    settings = RunSettings.for_device(place)
+    runner = Runner(outline.model, outline.processor, outline.generation.eos_token_ids, settings)
     runner = runner.with_limits(max_tokens=request.max_tokens)
     runner.device = place  # not where the parameters are, but where they would be
     plan = make_plan(runner, [request.conversation], request.sampling)
