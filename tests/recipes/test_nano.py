@@ -51,6 +51,10 @@ def test_patches_are_labelled_with_the_toy_at_their_middle():
     row, column = int(y * 8), int(x * 8)
     assert labels["shape"][row, column] == 1 + SHAPES.index(toy.shape)
     assert labels["colour"][row, column] == list(COLOURS).index(toy.colour_at(time_s))
+    tenths = [int(10 * value) for value in toy.position(time_s)]
+    assert [labels["column"][row, column], labels["row"][row, column]] == tenths
+    assert labels["shape"][0, 7] == 0  # nothing there, so the patch's own place
+    assert [labels["column"][0, 7], labels["row"][0, 7]] == [9, 0]
     assert (labels["shape"] == 0).sum() > 32
     assert np.array_equal(labels["shape"] == 0, labels["colour"] == NOTHING)
 

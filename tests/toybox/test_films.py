@@ -68,12 +68,12 @@ def film_of(*shots: Shot):
 
 def test_a_hard_cut_changes_the_picture_at_once():
     film = film_of(still_shot(0.0, 2.5, 40), still_shot(2.5, 5.0, 200))
-    assert film.render([2.49, 2.5])[:, 0, 0, 0].tolist() == [40, 200]
+    assert film.render([2.49, 2.5])[:, 56, 56, 0].tolist() == [40, 200]
 
 
 def test_a_dissolve_mixes_both_shots_around_the_cut():
     film = film_of(still_shot(0.0, 2.5, 40), still_shot(2.5, 5.0, 200, dissolve_s=0.5))
-    assert film.render([2.0, 2.25, 2.375, 2.5, 2.625, 2.75])[:, 0, 0, 0].tolist() == [
+    assert film.render([2.0, 2.25, 2.375, 2.5, 2.625, 2.75])[:, 56, 56, 0].tolist() == [
         40,
         40,
         80,
@@ -108,7 +108,7 @@ def test_a_pan_moves_the_background_against_the_camera(motion, axis, sign):
     shot = still_shot(0.0, 8.0, 0, background=background, camera=Camera(motion=motion, distance=0.5))
     before, after = film_of(shot).render([3.0, 4.0])  # 56 pixels in 8 s, so 7 in one
     shifted = np.roll(before, sign * 7, axis=axis)
-    inside = (slice(8, -8), slice(8, -8))
+    inside = (slice(10, -10), slice(10, -10))
     np.testing.assert_array_equal(shifted[inside], after[inside])
 
 
@@ -144,7 +144,7 @@ def test_grain_is_small_and_new_in_every_frame_but_always_the_same_at_one_time()
     one, other, again = film.render([1.0, 2.0, 1.0]).astype(int)
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
-    assert np.abs(one - 100).max() == 4
+    assert np.abs(one[10:-10, 10:-10] - 100).max() == 4
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 160), (161, 90)])

@@ -1,6 +1,7 @@
 """A scene is drawn as its facts say, at any size and time, and its facts can be written and read."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,12 +58,17 @@ def test_a_moving_toy_is_drawn_where_its_path_is():
     np.testing.assert_allclose(middles, [[28, 28], [28, 56]], atol=0.3)
 
 
+def is_red_or_reddish(picture: np.ndarray) -> np.ndarray:
+    """Where a red toy is drawn, its smooth edge included; nothing else in these pictures has a colour."""
+    return picture[..., 0] != picture[..., 1]
+
+
 @pytest.mark.parametrize("shape", set(SHAPES) - {"ring"})
 @pytest.mark.parametrize(("height", "width"), [(112, 112), (48, 200), (301, 77)])
 def test_a_shape_is_as_large_as_its_size_says_in_any_picture(shape, height, width):
     scene = scene_of(toy_of(shape=shape)).resized(height, width)
     picture = scene.render([0.0])[0]
-    rows, columns = np.nonzero((picture != GREY).any(axis=-1))
+    rows, columns = np.nonzero(is_red_or_reddish(picture))
     assert picture.shape == (height, width, 3)
     assert picture[height // 2, width // 2].tolist() == list(COLOURS["red"])
     extent = max(np.ptp(rows), np.ptp(columns)) + 1
@@ -77,7 +83,7 @@ def test_a_ring_has_a_hole():
 
 def test_all_shapes_differ_even_when_small():
     pictures = [scene_of(toy_of(shape=shape, size="small")).render([0.0])[0].astype(int) for shape in SHAPES]
-    drawn = (pictures[0] != GREY).any(axis=-1).sum()
+    drawn = is_red_or_reddish(pictures[0]).sum()
     for i, one in enumerate(pictures):
         for other in pictures[:i]:
             assert (abs(one - other).max(axis=-1) > 64).sum() > 0.1 * drawn
@@ -87,7 +93,17 @@ def test_toys_at_the_edge_of_a_tiny_picture_are_cut_off_there():
     scene = scene_of(toy_of(path=((0.0, 0.0, 1.0),))).resized(16, 16)
     picture = scene.render([0.0])[0]
     assert picture[-1, 0].tolist() == list(COLOURS["red"])
-    assert picture[0, -1].tolist() == list(GREY)
+    assert picture[4, -5].tolist() == list(GREY)
+
+
+@pytest.mark.parametrize(("grey", "edge"), [(24, 84), (140, 80), (238, 178)])
+@pytest.mark.parametrize(("height", "width", "thickness"), [(112, 112, 3), (48, 200, 2), (400, 300, 8)])
+def test_every_picture_has_a_border_unlike_its_background(grey, edge, height, width, thickness):
+    shot = Shot(start_s=0.0, end_s=6.0, background=Background(tone="grey", rgb=(grey,) * 3), toys=())
+    picture = replace(scene_of(), shots=(shot,)).resized(height, width).render([0.0])[0]
+    inner = picture[thickness:-thickness, thickness:-thickness]
+    assert (inner == grey).all()
+    assert (picture == edge).all(-1).sum() == height * width - inner.shape[0] * inner.shape[1]
 
 
 def test_frames_are_the_pictures_of_their_times():

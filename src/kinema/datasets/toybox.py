@@ -29,7 +29,7 @@ class ToyboxText:
     """A caption in words and questions about it: what a language model knows before it sees."""
 
     level: int = 1
-    num_questions: int = 10
+    num_questions: int = 16
     split: str = "train"
 
     def sample(self, index: int, rng: np.random.Generator) -> Conversation:

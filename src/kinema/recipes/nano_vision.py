@@ -2,7 +2,8 @@
 
 The published run starts from SigLIP, trained by others on billions of pictures (arXiv 2501.13106). nano's
 encoder starts from nothing and learns from still pictures of the toybox, patch by patch: the shape, colour
-and size of the toy at its middle, or that there is none. The heads are thrown away.
+and size of the toy at its middle, or that there is none, and where in the picture that is. The heads are
+thrown away.
 """
 
 import logging
@@ -34,7 +35,15 @@ NOTHING = -100
 """Label of colour and size where a patch shows no toy: no loss falls there."""
 
 
-CLASSES = {"shape": len(SHAPES) + 1, "colour": len(COLOURS), "size": len(SIZES)}
+_TENTHS = 10
+CLASSES = {
+    "shape": len(SHAPES) + 1,
+    "colour": len(COLOURS),
+    "size": len(SIZES),
+    "column": _TENTHS,
+    "row": _TENTHS,
+}
+"""What is asked of each patch, to the number of answers. Column and row are tenths of the picture."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,12 +97,14 @@ def patch_labels(scene: Scene, time_s: float, rows: int, columns: int) -> dict[s
         columns: patches from left to right.
 
     Returns:
-        ``shape`` (0 for none), ``colour`` and ``size`` (``NOTHING`` for none), each (rows, columns).
+        ``shape`` (0 for none), ``colour`` and ``size`` (``NOTHING`` for none), ``column`` and ``row`` of the
+        toy's centre, or of the patch where there is none, in tenths of the picture; each (rows, columns).
     """
     y, x = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij")
     shorter = min(scene.height, scene.width)
     shape = np.zeros((rows, columns), dtype=np.int64)
     colour, size = np.full_like(shape, NOTHING), np.full_like(shape, NOTHING)
+    column, row = (x * _TENTHS).astype(np.int64), (y * _TENTHS).astype(np.int64)
     for toy in scene.shot_at(time_s).toys:
         if not toy.is_visible(time_s):
             continue
@@ -103,7 +114,8 @@ def patch_labels(scene: Scene, time_s: float, rows: int, columns: int) -> dict[s
         shape[inside] = 1 + SHAPES.index(toy.shape)
         colour[inside] = list(COLOURS).index(toy.colour_at(time_s))
         size[inside] = list(SIZES).index(toy.size)
-    return {"shape": shape, "colour": colour, "size": size}
+        column[inside], row[inside] = int(toy_x * _TENTHS), int(toy_y * _TENTHS)
+    return {"shape": shape, "colour": colour, "size": size, "column": column, "row": row}
 
 
 def _batches(
@@ -166,7 +178,7 @@ def _loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
     losses = {
         name: F.cross_entropy(values, labels[name], ignore_index=NOTHING) for name, values in logits.items()
     }
-    return 2 * losses["shape"] + losses["colour"] + losses["size"]
+    return losses["shape"] + sum(losses.values())
 
 
 def _accuracy(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> dict[str, float]:

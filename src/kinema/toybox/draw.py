@@ -15,8 +15,14 @@ from kinema.toybox.backgrounds import draw_background
 from kinema.toybox.lettering import draw_label
 from kinema.toybox.sprites import STEPS, shape_mask
 from kinema.toybox.vocabulary import COLOURS, LABEL_CENTRES
-from kinema.toybox.world import Shot, Toy, Word
+from kinema.toybox.world import Background, Shot, Toy, Word
 
+_BORDER = 0.027
+"""Thickness of the border, as a part of the picture's shorter side."""
+_LEAST_BORDER = 2
+"""Its least thickness in pixels."""
+_BORDER_STEP = 60
+"""Grey levels between the background and the border."""
 _GRAIN_TILE = 64
 """The noise of a picture is cut out of one larger sheet of noise, at one of this many squared places."""
 
@@ -40,6 +46,7 @@ def draw_shots(
 def draw_shot(shot: Shot, times_s: Sequence[float], height: int, width: int) -> NDArray[np.uint8]:
     """The pictures of one shot at some of its times, (T, H, W, 3)."""
     frames = _backgrounds(shot, times_s, height, width)
+    _draw_border(frames, shot.background)
     for toy in shot.toys:
         _draw_toy(frames, toy, times_s)
     for word in shot.words:
@@ -77,6 +84,26 @@ def _backgrounds(shot: Shot, times_s: Sequence[float], height: int, width: int) 
         left, top = round(room_x * share), round(room_y * share)
         frame[:] = wide[top : top + height, left : left + width]
     return frames
+
+
+def _draw_border(frames: NDArray[np.uint8], background: Background) -> None:
+    """Draw the edge of the picture, darker than the background, or lighter than a dark one.
+
+    All patches of a plain picture look the same, and an encoder with relative positions only, such as 2D
+    RoPE, gives the same patches the same features wherever they lie: of a toy alone on a plain background
+    it could not say where it is. Distances to a border it can tell.
+    """
+    _, height, width, _ = frames.shape
+    thickness = max(_LEAST_BORDER, round(_BORDER * min(height, width)))
+    step = -_BORDER_STEP if min(background.rgb) > _BORDER_STEP else _BORDER_STEP
+    rgb = np.array(background.rgb) + step
+    for edge in (
+        np.s_[:, :thickness],
+        np.s_[:, -thickness:],
+        np.s_[:, :, :thickness],
+        np.s_[:, :, -thickness:],
+    ):
+        frames[edge] = rgb
 
 
 def _draw_toy(frames: NDArray[np.uint8], toy: Toy, times_s: Sequence[float]) -> None:
