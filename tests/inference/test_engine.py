@@ -18,6 +18,7 @@ from kinema.models.videollama3.model import VideoLLaMA3
 from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.vision.navit import NaViTConfig
 from kinema.processors.messages import Conversation, ImagePart, Message, TextPart, VideoPart
+from kinema.processors.pruning import NoPruning
 
 QUESTION = "What is the cat doing?"
 DRAWN = {"max_new_tokens": 20, "temperature": 1.0, "seed": 3}
@@ -93,6 +94,16 @@ def test_fewer_visual_tokens_are_used_on_request(model, clip):
     assert model.last_usage.visual_tokens == 24
     model.ask(clip, QUESTION, max_tokens=8, max_new_tokens=1)
     assert model.last_usage.visual_tokens <= 8
+
+
+def test_settings_of_the_processor_change_for_a_model_of_their_own(model, clip):
+    still = FrameBatch(data=clip.data[[0, 0]], pts_s=clip.pts_s[:2], duration_s=2.0)
+    whole = model.with_settings(pruning=NoPruning())
+    whole.ask(still, QUESTION, max_new_tokens=1)
+    model.ask(still, QUESTION, max_new_tokens=1)
+    assert whole.last_usage.kept_tokens == 12
+    assert model.last_usage.kept_tokens == 7
+    assert whole.network is model.network
 
 
 def test_usage_counts_what_was_done(model, clip):

@@ -5,15 +5,16 @@ and a full stop.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from kinema.errors import ConfigError
 from kinema.evaluation.predictions import Prediction
+from kinema.processors.pruning import NoPruning
 from kinema.toybox import Question, Scene, make_scene, questions
 from kinema.toybox.write import write_clip
 
@@ -37,10 +38,13 @@ class Answerer(Protocol):
     def session(self, media: Path | None) -> Talk:
         """A talk about media, or about nothing."""
 
+    def with_settings(self, **changes: Any) -> Self:
+        """The same with settings of its processor changed."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Condition:
-    """Which clips are drawn, and whether the model sees them."""
+    """Which clips are drawn, and what the model sees of them."""
 
     name: str
     level: int = 1
@@ -48,11 +52,14 @@ class Condition:
     sizes: tuple[tuple[int, int], ...] = ((112, 112),)
     """Height and width of the clips, taken in turn."""
     sees: bool = True
+    processor: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the processor that are not the model's own."""
 
 
 CONDITIONS = (
     Condition(name="test"),
     Condition(name="blind", sees=False),
+    Condition(name="no pruning", processor={"pruning": NoPruning()}),
     Condition(name="unseen sizes", sizes=((120, 214), (200, 126), (96, 96), (180, 240), (240, 136))),
     Condition(name="unseen pairs", split="test_combinations"),
     Condition(name="level 2", level=2),
@@ -83,6 +90,7 @@ def predict_toybox(
         raise ConfigError(
             f"num_clips {num_clips} and questions_per_clip {questions_per_clip} must be 1 or more."
         )
+    model = model.with_settings(**condition.processor)
     with tempfile.TemporaryDirectory() as folder:
         for index in range(num_clips):
             height, width = condition.sizes[index % len(condition.sizes)]

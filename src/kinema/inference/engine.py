@@ -5,7 +5,8 @@ model.ask("clip.mp4", "What happens after the dog barks?")
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Literal, Unpack, overload
+from copy import copy
+from typing import Any, Literal, Unpack, overload
 
 from kinema.errors import InputError
 from kinema.inference.generate import Answer
@@ -70,6 +71,16 @@ class VideoLanguageModel:
     def processor(self) -> Processor:
         """What turns conversations into its inputs."""
         return self._runner.processor
+
+    def with_settings(self, **changes: Any) -> "VideoLanguageModel":
+        """The same model, its weights shared, with some settings of its processor changed.
+
+        Args:
+            **changes: fields of the processor's config, such as ``pruning=NoPruning()``.
+        """
+        changed = copy(self)
+        changed._runner = self._runner.with_settings(**changes)
+        return changed
 
     @overload
     def ask(

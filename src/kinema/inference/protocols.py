@@ -4,7 +4,7 @@ Nothing in ``inference`` knows more of a family than this page. N text positions
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from torch import Tensor
 from torch.nn import Parameter
@@ -90,4 +90,8 @@ class Processor(Protocol):
 
     def with_limits(self, *, max_tokens: int) -> Self:
         """The same with another limit of visual tokens in a conversation."""
+        ...
+
+    def with_settings(self, **changes: Any) -> Self:
+        """The same with some of its settings changed, such as ``pruning``."""
         ...

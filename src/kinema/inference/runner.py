@@ -6,6 +6,7 @@ B rows, N prompt positions, D hidden size, V vocabulary.
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,7 +72,13 @@ class Runner:
         """The same with another limit of visual tokens in a conversation; None keeps it."""
         if max_tokens is None:
             return self
-        processor = self.processor.with_limits(max_tokens=max_tokens)
+        return self._with_processor(self.processor.with_limits(max_tokens=max_tokens))
+
+    def with_settings(self, **changes: Any) -> "Runner":
+        """The same with some settings of the processor changed."""
+        return self._with_processor(self.processor.with_settings(**changes))
+
+    def _with_processor(self, processor: Processor) -> "Runner":
         return Runner(self.network, processor, self.eos_ids, self.settings)
 
     def tokenize(
