@@ -55,3 +55,7 @@ class MissingExtraError(KinemaError, ImportError):
 
 class MediaWarning(UserWarning):
     """A file was read, but not all of it is there or it is not what it says."""
+
+
+class ModelWarning(UserWarning):
+    """A model is used in a way that its weights were not trained for."""

@@ -10,10 +10,10 @@ from itertools import groupby
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from kinema.errors import ConfigError
 from kinema.modules.attention import packed_attention
+from kinema.modules.encoder import MLP
 from kinema.modules.linear import Linear
 from kinema.modules.rope import apply_rope, patch_angles, patch_positions, rotation
 
@@ -101,7 +101,7 @@ class NaViTLayer(nn.Module):
         self.norm1 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.attention = PackedSelfAttention(config.hidden_size, config.num_heads)
         self.norm2 = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.mlp = MLP(config.hidden_size, config.intermediate_size)
+        self.mlp = MLP(config.hidden_size, config.intermediate_size, "gelu_tanh")
 
     def forward(self, hidden_states: Tensor, cos: Tensor, sin: Tensor, lengths: list[int]) -> Tensor:
         """(P, D) -> (P, D)."""
@@ -124,19 +124,6 @@ class PackedSelfAttention(nn.Module):
         query, key, value = qkv.unbind(1)
         attended = packed_attention(apply_rope(query, cos, sin), apply_rope(key, cos, sin), value, lengths)
         return self.out(attended.flatten(1))
-
-
-class MLP(nn.Module):
-    """Two linear layers with the tanh form of GELU, as SigLIP has it."""
-
-    def __init__(self, hidden_size: int, intermediate_size: int) -> None:
-        super().__init__()
-        self.fc1 = Linear(hidden_size, intermediate_size)
-        self.fc2 = Linear(intermediate_size, hidden_size)
-
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        """(P, D) -> (P, D)."""
-        return self.fc2(F.gelu(self.fc1(hidden_states), approximate="tanh"))
 
 
 def frame_lengths(grid_thw: Tensor) -> list[int]:
