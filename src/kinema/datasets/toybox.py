@@ -7,19 +7,16 @@ from numpy.typing import NDArray
 
 from kinema.media.frames import FrameBatch
 from kinema.processors.messages import Conversation, ImagePart, Message, Part, TextPart, VideoPart
-from kinema.toybox import (
-    Scene,
+from kinema.toybox import Scene, make_scene, questions, questions_at
+from kinema.toybox.captions import (
+    DETAILED_PROMPT,
+    IMAGE_PROMPT,
+    SHORT_PROMPT,
     caption_at,
     detailed_caption,
-    make_scene,
-    questions,
-    questions_at,
     short_caption,
 )
 
-SHORT_PROMPT = "Describe the video briefly."
-DETAILED_PROMPT = "Describe the video in detail."
-IMAGE_PROMPT = "Describe the image."
 CELL = 28
 """Pixels of two patches a side: sizes that are multiples of it are never resized."""
 

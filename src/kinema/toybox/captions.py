@@ -5,6 +5,11 @@ from kinema.toybox.stills import freeze
 from kinema.toybox.vocabulary import EVENTS, MOTIONS, place_at, time_words, with_article
 from kinema.toybox.world import Background, Shot, Sound, Toy, Word
 
+SHORT_PROMPT = "Describe the video briefly."
+DETAILED_PROMPT = "Describe the video in detail."
+IMAGE_PROMPT = "Describe the image."
+"""What captions are the answers to."""
+
 
 def short_caption(scene: Scene) -> str:
     """One sentence a toy, a word and a sound; of a video of many shots only what is seen once."""

@@ -4,14 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from kinema.toybox.captions import detailed_caption, short_caption
+from kinema.toybox.captions import DETAILED_PROMPT, SHORT_PROMPT, detailed_caption, short_caption
 from kinema.toybox.question import Question
 from kinema.toybox.questions import questions
 from kinema.toybox.scene import Scene
 from kinema.toybox.spans import spans
-
-SHORT_PROMPT = "Describe the video briefly."
-DETAILED_PROMPT = "Describe the video in detail."
 
 
 def clip_record(scene: Scene, file: str, *, fps: float, num_questions: int) -> dict[str, Any]:
