@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safetensors import SafetensorError, safe_open
 
@@ -39,6 +39,21 @@ def open_checkpoint(source: Path) -> "TensorFiles":
             return _open_shards(source, index_path(whole))
     found = ", ".join(sorted(path.name for path in source.iterdir())) or "nothing"
     raise WeightsError(f"{source}: no {SAFETENSORS} or {PICKLE}, nor an index of shards; it holds {found}.")
+
+
+class TensorSource(Protocol):
+    """Tensors by key, read one at a time."""
+
+    @property
+    def origin(self) -> str:
+        """What an error calls them."""
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each."""
+
+    def read(self, key: str) -> "Tensor":
+        """One tensor, on the CPU. It may share memory with a file: copy it, never write into it."""
 
 
 class TensorFiles:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from kinema.errors import WeightsError
-from kinema.hub.files import TensorFiles
+from kinema.hub.files import TensorSource
 
 Shape = tuple[int, ...]
 Rows = slice | EllipsisType
@@ -175,7 +175,7 @@ class KeyMap:
 
     def load(
         self,
-        files: TensorFiles,
+        files: TensorSource,
         shapes: Mapping[str, Shape],
         *,
         dtype: torch.dtype | None = None,
@@ -218,7 +218,7 @@ class KeyMap:
     def load_into(
         self,
         module: nn.Module,
-        files: TensorFiles,
+        files: TensorSource,
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
@@ -245,7 +245,7 @@ class KeyMap:
                     return rule.entries(stars, shapes)
         return {}
 
-    def _check(self, files: TensorFiles, inventory: Inventory) -> None:
+    def _check(self, files: TensorSource, inventory: Inventory) -> None:
         missing = [key for key in inventory if key not in files.shapes]
         unclaimed = [key for key in files.shapes if key not in inventory and not self._is_dropped(key)]
         misshapen = [
@@ -271,7 +271,7 @@ class KeyMap:
         dropping = (rule.theirs for rule in self.rules if isinstance(rule, Ignore | Tied))
         return any(_match(pattern, key) is not None for pattern in dropping)
 
-    def _check_tied(self, files: TensorFiles) -> None:
+    def _check_tied(self, files: TensorSource) -> None:
         for rule in self.rules:
             if not isinstance(rule, Tied) or rule.theirs not in files.shapes:
                 continue

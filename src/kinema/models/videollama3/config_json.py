@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kinema.errors import WeightsError
+from kinema.hub.config_fields import expect_field, required_field
 from kinema.models.videollama3.config import VideoLLaMA3Config, siglip_navit
 from kinema.models.videollama3.keys import Layout
 from kinema.modules.language.decoder import DecoderConfig
@@ -29,12 +30,12 @@ def parse_config(content: Mapping[str, Any]) -> VideoLLaMA3Config:
     """
     model_type = content.get("model_type")
     if model_type == OFFICIAL_TYPE:
-        _expect(content, "mm_projector_type", "mlp2x_gelu")
+        expect_field(content, "mm_projector_type", "mlp2x_gelu")
         return VideoLLaMA3Config(vision=_official_vision(content), language=parse_decoder_config(content))
     if model_type == TRANSFORMERS_TYPE:
-        text = dict(_field(content, "text_config"))
+        text = dict(required_field(content, "text_config"))
         text[_TIED] = bool(content.get(_TIED) or text.get(_TIED))
-        vision = parse_vision_config(_field(content, "vision_config"))
+        vision = parse_vision_config(required_field(content, "vision_config"))
         return VideoLLaMA3Config(vision=vision, language=parse_decoder_config(text))
     raise WeightsError(
         f"model_type {model_type!r} is not VideoLLaMA3, which is {OFFICIAL_TYPE!r} or {TRANSFORMERS_TYPE!r}."
@@ -47,14 +48,14 @@ def parse_vision_config(content: Mapping[str, Any]) -> NaViTConfig:
     A ``config.json`` of stock SigLIP is read through its ``vision_config``.
     """
     content = content.get("vision_config", content)
-    _expect(content, "num_channels", 3)
-    _expect(content, "hidden_act", "gelu_pytorch_tanh")
+    expect_field(content, "num_channels", 3)
+    expect_field(content, "hidden_act", "gelu_pytorch_tanh")
     return NaViTConfig(
-        hidden_size=_field(content, "hidden_size"),
-        intermediate_size=_field(content, "intermediate_size"),
-        num_layers=_field(content, "num_hidden_layers"),
-        num_heads=_field(content, "num_attention_heads"),
-        patch_size=_field(content, "patch_size"),
+        hidden_size=required_field(content, "hidden_size"),
+        intermediate_size=required_field(content, "intermediate_size"),
+        num_layers=required_field(content, "num_hidden_layers"),
+        num_heads=required_field(content, "num_attention_heads"),
+        patch_size=required_field(content, "patch_size"),
         layer_norm_eps=content.get("layer_norm_eps", 1e-6),
         rope_theta=_rope_theta(content, kind="axial", default=10000.0),
     )
@@ -62,19 +63,20 @@ def parse_vision_config(content: Mapping[str, Any]) -> NaViTConfig:
 
 def parse_decoder_config(content: Mapping[str, Any]) -> DecoderConfig:
     """The sizes of a Qwen2 decoder, from the fields of a ``config.json``."""
-    _expect(content, "hidden_act", "silu")
-    _expect(content, "use_sliding_window", False)
-    hidden_size, num_heads = _field(content, "hidden_size"), _field(content, "num_attention_heads")
+    expect_field(content, "hidden_act", "silu")
+    expect_field(content, "use_sliding_window", False)
+    hidden_size = required_field(content, "hidden_size")
+    num_heads = required_field(content, "num_attention_heads")
     return DecoderConfig(
-        vocab_size=_field(content, "vocab_size"),
+        vocab_size=required_field(content, "vocab_size"),
         hidden_size=hidden_size,
-        intermediate_size=_field(content, "intermediate_size"),
-        num_layers=_field(content, "num_hidden_layers"),
+        intermediate_size=required_field(content, "intermediate_size"),
+        num_layers=required_field(content, "num_hidden_layers"),
         num_heads=num_heads,
-        num_kv_heads=_field(content, "num_key_value_heads"),
+        num_kv_heads=required_field(content, "num_key_value_heads"),
         head_dim=content.get("head_dim") or hidden_size // num_heads,
-        max_positions=_field(content, "max_position_embeddings"),
-        rms_norm_eps=_field(content, "rms_norm_eps"),
+        max_positions=required_field(content, "max_position_embeddings"),
+        rms_norm_eps=required_field(content, "rms_norm_eps"),
         rope_theta=_rope_theta(content, kind="default", default=10000.0),
         attention_bias=True,
         tie_word_embeddings=bool(content.get(_TIED, False)),
@@ -184,17 +186,6 @@ def _vision_fields(config: NaViTConfig) -> dict[str, Any]:
 def _rope_theta(content: Mapping[str, Any], *, kind: str, default: float) -> float:
     """From ``rope_parameters`` (transformers 5) or the older fields; scaled frequencies are refused."""
     rope = content.get("rope_parameters") or {}
-    _expect(rope, "rope_type", kind)
-    _expect(content, "rope_scaling", None)
+    expect_field(rope, "rope_type", kind)
+    expect_field(content, "rope_scaling", None)
     return float(rope.get("rope_theta", content.get("rope_theta", default)))
-
-
-def _field(content: Mapping[str, Any], name: str) -> Any:
-    if content.get(name) is None:
-        raise WeightsError(f"config.json has no {name}; is it the file of this model?")
-    return content[name]
-
-
-def _expect(content: Mapping[str, Any], name: str, value: object) -> None:
-    if content.get(name, value) != value:
-        raise WeightsError(f"config.json asks for {name} {content[name]!r}; VideoLLaMA3 has {value!r} only.")
