@@ -129,6 +129,25 @@ def test_a_plan_that_does_not_fit_says_so_in_its_exit_code(clip, model_folder):
     assert "will not fit: the prompt is" in outcome.stdout
 
 
+@pytest.mark.parametrize("setting", ["max_frames", "max_tokens"])
+def test_a_plan_names_the_settings_that_make_it_fit(setting, model_folder, tmp_path, monkeypatch):
+    clip = tmp_path / "large.mp4"
+    write_video(clip, np.zeros((20, 336, 448, 3), np.uint8), fps=1)
+
+    def planned(*options):
+        return run("plan", clip, "What?", "--model", model_folder, "--device", "cpu", *options)
+
+    peak = planned("--json").document["memory_bytes"]["peak"]
+    monkeypatch.setattr("kinema.inference.plan.free_bytes", lambda device: peak - 10_000_000)
+    refused = planned("--json")
+    value = refused.document["remedies"][setting]
+    option = f"--{setting.replace('_', '-')}"
+    assert refused.exit_code == 5
+    assert planned(option, value).exit_code == 0
+    assert planned(option, value + 1).exit_code == 5
+    assert f"{setting}={value}" in planned().stdout
+
+
 def test_what_does_not_fit_is_not_begun_and_the_error_names_what_fits(clip, model_folder):
     outcome = run("ask", clip, "What?", "--model", model_folder, "--max-new-tokens", 40_000)
     assert outcome.exit_code == 5

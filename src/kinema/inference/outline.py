@@ -1,6 +1,5 @@
 """What a question will take of a model that is not loaded, and need not be downloaded."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Unpack
 
@@ -52,11 +51,11 @@ def plan_unloaded(
     outline = load_outline(folder, dtype=number)
     asked = Profile.load(folder).caption_prompt if question is None else question
     request = build_request(media, asked, options, default_sampling(outline.generation))
-    settings = RunSettings.for_device(place)
-    runner = Runner(outline.model, outline.processor, outline.generation.eos_token_ids, settings)
-    runner = runner.with_limits(max_tokens=request.max_tokens)
-    runner.device = place  # not where the parameters are, but where they would be
-    plan = make_plan(runner, [request.conversation], request.sampling)
-    if plan.free_bytes is None:
-        return plan
-    return replace(plan, free_bytes=max(0, plan.free_bytes - plan.memory.weights))
+    runner = Runner(
+        outline.model,
+        outline.processor,
+        outline.generation.eos_token_ids,
+        RunSettings.for_device(place),
+        device=place,
+    ).with_limits(max_tokens=request.max_tokens)
+    return make_plan(runner, [request.conversation], request.sampling, weights_are_loaded=False)

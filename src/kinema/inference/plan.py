@@ -3,8 +3,8 @@
 Tokens are counted before pruning, which is known only once frames are decoded: there will never be more.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kinema.errors import ConfigError, InputError, OutOfBudgetError
@@ -37,6 +37,8 @@ class Plan:
     """What the device can still give, the weights being there already; None where it does not say."""
     device: str
     dtype: str
+    remedies: Mapping[str, int] = field(default_factory=dict)
+    """Settings of ``ask`` that alone make it fit where it does not, each with its largest value that does."""
 
     @property
     def problem(self) -> str | None:
@@ -52,6 +54,13 @@ class Plan:
                 f"{_megabytes(self.free_bytes)} left"
             )
         return None
+
+    @property
+    def advice(self) -> str:
+        """What to do where it will not fit."""
+        if not self.remedies:
+            return "No single setting makes it fit; take a smaller model, or lower several at once."
+        return f"It fits with {' or '.join(f'{name}={value}' for name, value in self.remedies.items())}."
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -78,6 +87,7 @@ class Plan:
             "device": self.device,
             "dtype": self.dtype,
             "problem": self.problem,
+            "remedies": dict(self.remedies),
         }
 
     def __str__(self) -> str:
@@ -91,12 +101,51 @@ class Plan:
         lines.append(f"{'peak':13} {_megabytes(self.memory.peak):>10} on {self.device}, {self.dtype}")
         if self.free_bytes is not None:
             lines.append(f"{'free':13} {_megabytes(self.free_bytes):>10} beside the weights")
-        lines.append(f"will not fit: {self.problem}" if self.problem else "fits")
+        lines.append(f"will not fit: {self.problem}. {self.advice}" if self.problem else "fits")
         return "\n".join(lines)
 
 
-def make_plan(runner: Runner, conversations: Sequence[Conversation], sampling: SamplingConfig) -> Plan:
-    """Forecast what answering will take. Files are looked at; no frame but the first of each is decoded."""
+def make_plan(
+    runner: Runner,
+    conversations: Sequence[Conversation],
+    sampling: SamplingConfig,
+    *,
+    weights_are_loaded: bool = True,
+) -> Plan:
+    """Forecast what answering will take. Files are looked at; no frame but the first of each is decoded.
+
+    Args:
+        runner: what will do the work.
+        conversations: answered together.
+        sampling: how long the answers can be.
+        weights_are_loaded: whether the weights hold their memory already, or have yet to be given it.
+    """
+    room = free_bytes(runner.device)
+    if room is not None and not weights_are_loaded:
+        room = max(0, room - runner.weight_bytes)
+    plan = _forecast(runner, conversations, sampling, room)
+    if plan.problem is None:
+        return plan
+    return replace(plan, remedies=_find_remedies(runner, conversations, sampling, plan))
+
+
+def check_plan(runner: Runner, conversations: Sequence[Conversation], sampling: SamplingConfig) -> Plan:
+    """A plan that fits.
+
+    Raises:
+        OutOfBudgetError: if there is none, naming each setting that alone would make it fit, and its largest
+            value that does.
+    """
+    plan = make_plan(runner, conversations, sampling)
+    if plan.problem is not None:
+        raise OutOfBudgetError(f"{plan.problem}. {plan.advice}")
+    return plan
+
+
+def _forecast(
+    runner: Runner, conversations: Sequence[Conversation], sampling: SamplingConfig, room: int | None
+) -> Plan:
+    """A plan for a device with ``room`` bytes beside the weights; whether it fits is not looked at."""
     loads = [_load(runner, conversation, sampling) for conversation in conversations]
     longest = max(loads, key=lambda load: load.num_prompt)
     language = runner.network.language_model.config
@@ -114,48 +163,27 @@ def make_plan(runner: Runner, conversations: Sequence[Conversation], sampling: S
             dtype=runner.dtype,
             on_host=runner.device.type == "cpu",
         ),
-        free_bytes=free_bytes(runner.device),
+        free_bytes=room,
         device=str(runner.device),
         dtype=str(runner.dtype).removeprefix("torch."),
     )
 
 
-def check_plan(runner: Runner, conversations: Sequence[Conversation], sampling: SamplingConfig) -> Plan:
-    """A plan that fits.
-
-    Raises:
-        OutOfBudgetError: if there is none, naming each setting that alone would make it fit, and its largest
-            value that does.
-    """
-    plan = make_plan(runner, conversations, sampling)
-    if plan.problem is None:
-        return plan
-    remedies = find_remedies(runner, conversations, sampling, plan)
-    advice = (
-        "No single setting makes it fit; take a smaller model, or lower several at once."
-        if not remedies
-        else f"It fits with {' or '.join(f'{name}={value}' for name, value in remedies.items())}."
-    )
-    raise OutOfBudgetError(f"{plan.problem}. {advice}")
-
-
-def find_remedies(
+def _find_remedies(
     runner: Runner, conversations: Sequence[Conversation], sampling: SamplingConfig, plan: Plan
 ) -> dict[str, int]:
-    """For each setting of ``ask`` that alone makes a plan fit, the largest value that does.
-
-    Every value was planned again and seen to fit.
-    """
+    """Settings that alone make a plan fit. Every value was planned again and seen to fit."""
+    room = plan.free_bytes
 
     def with_frames(value: int) -> Plan:
         limited = [_limit_frames(conversation, value) for conversation in conversations]
-        return make_plan(runner, limited, sampling)
+        return _forecast(runner, limited, sampling, room)
 
     def with_tokens(value: int) -> Plan:
-        return make_plan(runner.with_limits(max_tokens=value), conversations, sampling)
+        return _forecast(runner.with_limits(max_tokens=value), conversations, sampling, room)
 
     def with_answer(value: int) -> Plan:
-        return make_plan(runner, conversations, replace(sampling, max_new_tokens=value))
+        return _forecast(runner, conversations, replace(sampling, max_new_tokens=value), room)
 
     num_frames = max((item.grid_thw[0] for item in plan.items if item.kind == "video"), default=0)
     settings = {

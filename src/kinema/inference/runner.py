@@ -56,12 +56,19 @@ class Runner:
     """A network and its processor at work on one device."""
 
     def __init__(
-        self, network: Network, processor: Processor, eos_ids: Collection[int], settings: RunSettings
+        self,
+        network: Network,
+        processor: Processor,
+        eos_ids: Collection[int],
+        settings: RunSettings,
+        *,
+        device: torch.device | None = None,
     ) -> None:
+        """``device`` is where the work would be, for a network without weights; None for where they are."""
         self.network, self.processor, self.settings = network, processor, settings
         self.eos_ids = frozenset(eos_ids)
         weight = network.language_model.embed_tokens.weight
-        self.device, self.dtype = weight.device, weight.dtype
+        self.device, self.dtype = device or weight.device, weight.dtype
 
     @property
     def weight_bytes(self) -> int:
@@ -79,7 +86,7 @@ class Runner:
         return self._with_processor(self.processor.with_settings(**changes))
 
     def _with_processor(self, processor: Processor) -> "Runner":
-        return Runner(self.network, processor, self.eos_ids, self.settings)
+        return Runner(self.network, processor, self.eos_ids, self.settings, device=self.device)
 
     def tokenize(
         self, conversation: Conversation, items: Sequence[VisualItem], *, answer: bool = True
