@@ -56,10 +56,31 @@ def test_version_is_printed():
     assert run("--version").stdout == f"kinema {kinema.__version__}\n"
 
 
-def test_an_option_that_is_not_there_is_a_usage_error():
-    outcome = run("ask", "clip.mp4", "--frame-rate", 3)
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ask", "clip.mp4", "--frame-rate", 3), "No such option: --frame-rate"),
+        (("ask",), "Missing argument 'VIDEO'. See 'kinema ask --help'."),
+        (("ask", "clip.mp4", "--fps"), "Option '--fps' requires an argument."),
+        (("ask", "clip.mp4", "--fps", "many"), "Invalid value for '--fps'"),
+        (("convert", "nano", "copy"), "Missing option '--layout'"),
+        (("data",), "Missing command. See 'kinema data --help'."),
+        (("watch", "clip.mp4"), "No such command 'watch'. See 'kinema --help'."),
+    ],
+)
+def test_a_call_that_cannot_be_understood_is_told_in_one_line(arguments, said):
+    outcome = run(*arguments)
     assert outcome.exit_code == 2
-    assert "--frame-rate" in outcome.stderr
+    assert outcome.stdout == ""
+    assert outcome.stderr.startswith("error: ")
+    assert said in outcome.stderr
+    assert outcome.stderr.count("\n") == 1
+
+
+def test_without_a_command_the_help_is_printed():
+    outcome = run()
+    assert outcome.exit_code == 0
+    assert outcome.stdout == run("--help").stdout
 
 
 def test_a_reader_that_leaves_is_no_error():

@@ -8,6 +8,7 @@ A parameter whose type is a dataclass stands for the options that are its fields
 several commands are written once.
 """
 
+import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,6 +19,8 @@ from inspect import Parameter, Signature, signature
 from typing import Annotated, Any, get_type_hints
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from kinema.cli.console import note
 from kinema.errors import KinemaError
@@ -32,6 +35,22 @@ class OutputOptions:
 
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole trace of an error.")] = False
+
+
+class Program(TyperGroup):
+    """A group of commands that says in one line what is wrong with the words it was called with."""
+
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run a command and leave with its exit code; typer's own would print a box."""
+        try:
+            code = super().main(*args, **settings | {"standalone_mode": False})
+        except TyperException as error:
+            context = getattr(error, "ctx", None)
+            command = self.name if context is None else context.command_path
+            message = _one_line(error.format_message()).rstrip(".")
+            note(f"error: {message}. See '{command} --help'.")
+            code = error.exit_code
+        sys.exit(code)
 
 
 def add_command(app: typer.Typer, function: Callable[..., None]) -> None:

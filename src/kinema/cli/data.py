@@ -12,7 +12,7 @@ from kinema.errors import ConfigError
 
 def add_commands(app: typer.Typer) -> None:
     """Add the group ``data`` to an application."""
-    data = typer.Typer(help="Make data sets.", no_args_is_help=True)
+    data = typer.Typer(help="Make data sets.")
     add_command(data, toybox)
     app.add_typer(data, name="data")
 

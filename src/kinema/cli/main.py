@@ -6,11 +6,12 @@ import typer
 
 import kinema
 from kinema.cli import ask, chat, data, doctor, evaluate, models, plan
+from kinema.cli.command import Program
 
 app = typer.Typer(
     name="kinema",
     help="Ask videos questions, and what goes with it.",
-    no_args_is_help=True,
+    cls=Program,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -23,14 +24,17 @@ def _print_version(is_asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _program(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Ask videos questions, and what goes with it."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 for group in (ask, chat, plan, models, doctor, data, evaluate):
