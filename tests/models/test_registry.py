@@ -3,12 +3,24 @@ import json
 import pytest
 
 from kinema.errors import WeightsError
-from kinema.models.registry import convert_model, find_checkpoint, find_family, load_model, named_models
+from kinema.models.registry import (
+    FAMILIES,
+    convert_model,
+    find_checkpoint,
+    find_family,
+    load_model,
+    named_models,
+)
 
 
 @pytest.mark.parametrize("model_type", ["videollama3_qwen2", "video_llama_3"])
 def test_a_family_is_found_by_the_config_alone(model_type):
     assert find_family({"model_type": model_type, "_name_or_path": "whatever"}).name == "videollama3"
+
+
+@pytest.mark.parametrize("modality", ["Image", "Video", "Audio", "Depth", "Thermal"])
+def test_every_modality_of_languagebind_is_one_family(modality):
+    assert find_family({"model_type": f"LanguageBind{modality}"}).name == "languagebind"
 
 
 def test_a_config_of_no_family_names_what_is_known():
@@ -35,7 +47,7 @@ def test_the_published_checkpoints_are_listed_with_the_size_of_their_files():
 
 def test_every_listed_model_is_of_a_family_and_has_a_licence():
     for model in named_models():
-        assert model.family == "videollama3"
+        assert model.family in {family.name for family in FAMILIES}
         assert model.licence
 
 

@@ -1,7 +1,6 @@
-"""The families, the published checkpoints they can load, and loading one by name or folder.
+"""The families, and loading a checkpoint by name or folder.
 
-A family is found by what ``config.json`` says, never by the name of a checkpoint: the table of names is for
-people to choose from.
+A family is found by what ``config.json`` says, never by the name of a checkpoint.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kinema.errors import WeightsError
 from kinema.hub.download import CHECKPOINT_FILES, local_folder
 from kinema.hub.files import open_checkpoint, read_json
+from kinema.models.published import NamedModel, published_models
 
 if TYPE_CHECKING:
     import torch
@@ -52,55 +52,26 @@ FAMILIES = (
         },
         home="kinema.models.videollama3.checkpoint",
     ),
+    Family(
+        name="languagebind",
+        title="LanguageBind",
+        model_types=(
+            "LanguageBindImage",
+            "LanguageBindVideo",
+            "LanguageBindAudio",
+            "LanguageBindDepth",
+            "LanguageBindThermal",
+        ),
+        part_types={},
+        home="kinema.models.languagebind.checkpoint",
+    ),
 )
 """A new family is one more entry."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class NamedModel:
-    """A checkpoint that is known to load."""
-
-    name: str
-    """A hub id, or ``nano``."""
-    family: str
-    num_parameters: int
-    licence: str
-    notes: str
-    is_part: bool = False
-    """Whether it is a vision encoder alone, which cannot be asked anything."""
-
-    @property
-    def bf16_bytes(self) -> int:
-        """What the weights take in bfloat16, on disk and in memory."""
-        return 2 * self.num_parameters
-
-
-_CARD_LICENCE = "Apache-2.0 (model card); the repository adds: research preview, non-commercial use only"
-_SIZE_2B, _SIZE_7B, _SIZE_ENCODER = 1_959_993_584, 8_044_744_944, 412_147_440
-
-
 def named_models() -> list[NamedModel]:
     """The checkpoints that are known to load, the embedded one first."""
-    published = [
-        ("DAMO-NLP-SG/VideoLLaMA3-2B", _SIZE_2B, "images and video, after stage 4"),
-        ("DAMO-NLP-SG/VideoLLaMA3-7B", _SIZE_7B, "images and video, after stage 4"),
-        ("DAMO-NLP-SG/VideoLLaMA3-2B-Image", _SIZE_2B, "after stage 3, best on images"),
-        ("DAMO-NLP-SG/VideoLLaMA3-7B-Image", _SIZE_7B, "after stage 3, best on images"),
-        ("lkhl/VideoLLaMA3-2B-Image-HF", _SIZE_2B, "the same weights in transformers' layout"),
-        ("lkhl/VideoLLaMA3-7B-Image-HF", _SIZE_7B, "the same weights in transformers' layout"),
-    ]
-    encoders = [
-        ("DAMO-NLP-SG/VL3-SigLIP-NaViT", "the vision encoder of the trained 7B"),
-        (
-            "DAMO-NLP-SG/SigLIP-NaViT",
-            "SigLIP's weights, not yet trained for rotary positions: start of stage 1",
-        ),
-    ]
-    return [
-        *_embedded_models(),
-        *(_published(name, size, notes) for name, size, notes in published),
-        *(_published(name, _SIZE_ENCODER, notes, is_part=True) for name, notes in encoders),
-    ]
+    return [*_embedded_models(), *published_models()]
 
 
 def load_model(
@@ -216,17 +187,6 @@ def find_family(config: Mapping[str, Any]) -> Family:
             )
     known = ", ".join(repr(model_type) for family in FAMILIES for model_type in family.model_types)
     raise WeightsError(f"no family knows the model_type {model_type!r} of config.json; known are {known}.")
-
-
-def _published(name: str, size: int, notes: str, *, is_part: bool = False) -> NamedModel:
-    return NamedModel(
-        name=name,
-        family="videollama3",
-        num_parameters=size,
-        licence=_CARD_LICENCE,
-        notes=notes,
-        is_part=is_part,
-    )
 
 
 def _embedded_models() -> list[NamedModel]:

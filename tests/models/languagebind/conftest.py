@@ -7,6 +7,8 @@ import pytest
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from kinema.models.languagebind.config_json import parse_config
+
 _PEFT = "vision_model.encoder.base_model.model."
 
 
@@ -44,3 +46,9 @@ def checkpoint_of(golden_dir, tmp_path_factory):
         return made[name]
 
     return make
+
+
+@pytest.fixture(scope="session")
+def golden_config_of(golden_dir):
+    """A function from the name of a golden model to its sizes."""
+    return lambda name: parse_config(golden_config(golden_dir, name))

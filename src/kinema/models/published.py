@@ -1,0 +1,88 @@
+"""The published checkpoints that are known to load: a table for people to choose from.
+
+Nothing looks a model up here to decide how it is loaded; ``config.json`` says that.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedModel:
+    """A checkpoint that is known to load."""
+
+    name: str
+    """A hub id, or ``nano``."""
+    family: str
+    num_parameters: int
+    licence: str
+    notes: str
+    is_part: bool = False
+    """Whether it is a vision encoder alone, which cannot be asked anything."""
+
+    @property
+    def bf16_bytes(self) -> int:
+        """What the weights take in bfloat16, on disk and in memory."""
+        return 2 * self.num_parameters
+
+
+def published_models() -> list[NamedModel]:
+    """All families' checkpoints on the hub."""
+    return [*_videollama3(), *_languagebind()]
+
+
+def _videollama3() -> list[NamedModel]:
+    licence = "Apache-2.0 (model card); the repository adds: research preview, non-commercial use only"
+    size_2b, size_7b, size_encoder = 1_959_993_584, 8_044_744_944, 412_147_440
+    models = [
+        ("DAMO-NLP-SG/VideoLLaMA3-2B", size_2b, "images and video, after stage 4"),
+        ("DAMO-NLP-SG/VideoLLaMA3-7B", size_7b, "images and video, after stage 4"),
+        ("DAMO-NLP-SG/VideoLLaMA3-2B-Image", size_2b, "after stage 3, best on images"),
+        ("DAMO-NLP-SG/VideoLLaMA3-7B-Image", size_7b, "after stage 3, best on images"),
+        ("lkhl/VideoLLaMA3-2B-Image-HF", size_2b, "the same weights in transformers' layout"),
+        ("lkhl/VideoLLaMA3-7B-Image-HF", size_7b, "the same weights in transformers' layout"),
+    ]
+    encoders = [
+        ("DAMO-NLP-SG/VL3-SigLIP-NaViT", size_encoder, "the vision encoder of the trained 7B"),
+        (
+            "DAMO-NLP-SG/SigLIP-NaViT",
+            size_encoder,
+            "SigLIP's weights, not yet trained for rotary positions: start of stage 1",
+        ),
+    ]
+    return [
+        *_named("videollama3", licence, models),
+        *_named("videollama3", licence, encoders, is_part=True),
+    ]
+
+
+def _languagebind() -> list[NamedModel]:
+    video, image, audio = 528_623_873, 427_616_513, 428_036_353
+    models = [
+        ("LanguageBind/LanguageBind_Image", image, "embeds images and text"),
+        ("LanguageBind/LanguageBind_Video", video, "embeds video and text; low-rank updates apart"),
+        ("LanguageBind/LanguageBind_Video_merge", video, "the same weights, merged"),
+        ("LanguageBind/LanguageBind_Video_FT", video, "embeds video and text; temporal blocks tuned whole"),
+        ("LanguageBind/LanguageBind_Video_V1.5_FT", 528_631_041, "the same, of 10 million clips"),
+        ("LanguageBind/LanguageBind_Video_Huge_V1.5_FT", 1_196_407_041, "the same, of ViT-H/14's size"),
+        ("LanguageBind/LanguageBind_Audio", audio, "embeds sound and text; low-rank updates apart"),
+        ("LanguageBind/LanguageBind_Audio_FT", audio, "embeds sound and text; tuned whole"),
+        ("LanguageBind/LanguageBind_Depth", image, "embeds depth maps and text; low-rank updates apart"),
+        ("LanguageBind/LanguageBind_Thermal", image, "embeds heat maps and text; low-rank updates apart"),
+    ]
+    return _named("languagebind", "MIT", models)
+
+
+def _named(
+    family: str, licence: str, models: list[tuple[str, int, str]], *, is_part: bool = False
+) -> list[NamedModel]:
+    return [
+        NamedModel(
+            name=name,
+            family=family,
+            num_parameters=size,
+            licence=licence,
+            notes=notes,
+            is_part=is_part,
+        )
+        for name, size, notes in models
+    ]
