@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from kinema.errors import WeightsError
-from kinema.hub.download import CHECKPOINT_FILES, explain, local_folder
+from kinema.hub.download import CHECKPOINT_FILES, PICKLED_WEIGHTS, explain, local_folder
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -66,5 +66,6 @@ def test_each_refusal_of_the_hub_has_its_own_advice(kind, advice):
     assert "\n" not in message
 
 
-def test_neither_code_nor_pickles_are_fetched():
+def test_code_is_never_fetched_and_pickles_not_before_safetensors():
     assert not [pattern for pattern in CHECKPOINT_FILES if pattern.endswith((".py", ".bin", ".pt", "*"))]
+    assert all(pattern.startswith("pytorch_model") for pattern in PICKLED_WEIGHTS)

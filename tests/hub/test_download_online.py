@@ -13,11 +13,11 @@ import pytest
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {
     "config.json": b"{}",
-    "model.safetensors": b"weights",
     "tokenizer.json": b"{}",
     "modeling_custom.py": b"raise SystemExit",
     "pytorch_model.bin": b"pickle",
 }
+REPOSITORIES = {"lab/model": FILES | {"model.safetensors": b"weights"}, "lab/pickled": FILES}
 ERRORS = {
     "lab/gated": (403, "GatedRepo"),
     "lab/absent": (404, "RepoNotFound"),
@@ -25,7 +25,7 @@ ERRORS = {
 
 
 class SmallHub(BaseHTTPRequestHandler):
-    """Answers for one repository, ``lab/model``, whose only branch is ``main``."""
+    """Answers for two repositories, whose only branch is ``main``."""
 
     def do_GET(self):
         self.answer(with_body=True)
@@ -38,21 +38,23 @@ class SmallHub(BaseHTTPRequestHandler):
         if path.startswith("api/models/"):
             return self.answer_api(*path.removeprefix("api/models/").split("/"))
         before, _, name = path.partition(f"/resolve/{COMMIT}/")
-        if before != "lab/model":
+        if before not in REPOSITORIES:
             return self.refuse(404, None)
         self.server.fetched.add(name)
-        return self.send(200, FILES[name] if with_body else b"", size=len(FILES[name]), etag=f'"{name}"')
+        content = REPOSITORIES[before][name]
+        return self.send(200, content if with_body else b"", size=len(content), etag=f'"{name}"')
 
     def answer_api(self, owner, name, *rest):
         repository = f"{owner}/{name}"
         if repository in ERRORS:
             return self.refuse(*ERRORS[repository])
+        files = REPOSITORIES[repository]
         if rest[:1] == ("tree",):
-            tree = [{"type": "file", "path": name, "size": len(FILES[name]), "oid": name} for name in FILES]
+            tree = [{"type": "file", "path": name, "size": len(files[name]), "oid": name} for name in files]
             return self.send(200, json.dumps(tree).encode())
         if rest[:1] == ("revision",) and rest[1] not in ("main", COMMIT):
             return self.refuse(404, "RevisionNotFound")
-        info = {"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in FILES]}
+        info = {"id": repository, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
         return self.send(200, json.dumps(info).encode())
 
     def refuse(self, status, code):
@@ -117,6 +119,12 @@ def test_a_checkpoint_is_fetched_without_its_code_and_kept(hub, tmp_path):
     assert hub.fetched == expected
     assert (folder / "model.safetensors").read_bytes() == b"weights"
     assert fetch(hub, "lab/model", tmp_path, HF_HUB_OFFLINE="1") == str(folder)
+
+
+def test_pickled_weights_are_fetched_where_there_are_no_others(hub, tmp_path):
+    folder = Path(fetch(hub, "lab/pickled", tmp_path))
+    assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json", "pytorch_model.bin"}
+    assert fetch(hub, "lab/pickled", tmp_path, HF_HUB_OFFLINE="1") == str(folder)
 
 
 @pytest.mark.parametrize(

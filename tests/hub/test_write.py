@@ -29,6 +29,14 @@ def test_rows_of_one_tensor_are_written_apart(tmp_path):
     assert files.read("k").tolist() == [[4, 5]]
 
 
+def test_what_two_keys_share_is_written_under_both(tmp_path):
+    shared = torch.arange(6.0).reshape(3, 2)
+    write_tensors(tmp_path, [("a", shared), ("b", shared), ("first row of c", shared[:1])])
+    files = open_checkpoint(tmp_path)
+    assert files.read("a").tolist() == files.read("b").tolist() == [[0, 1], [2, 3], [4, 5]]
+    assert files.read("first row of c").tolist() == [[0, 1]]
+
+
 def test_a_folder_appears_only_when_all_of_it_is_written(tmp_path):
     target = tmp_path / "runs" / "step-1"
     with new_folder(target) as folder:

@@ -1,6 +1,7 @@
 """A hub id or a folder to a local folder. Weights, settings and vocabulary are fetched; code never is."""
 
 import re
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -32,7 +33,10 @@ SETTINGS_FILES = (
 """What says all about a checkpoint but its weights."""
 
 CHECKPOINT_FILES = (*SETTINGS_FILES, "*.safetensors", "*.safetensors.index.json")
-"""What is fetched of a repository. Python files are not on the list, and no pickle is."""
+"""What is fetched of a repository. Python files are not on the list."""
+
+PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+"""What is fetched besides where there are no safetensors, as of LanguageBind; no code in them is run."""
 
 # The base of all errors of the HTTP package that huggingface_hub uses; a proxy's is not an OSError.
 _HTTPError: type[Exception] = HfHubHTTPError.__mro__[1]
@@ -55,7 +59,7 @@ def local_folder(
         cache_dir: where downloads are kept; None for the hub's own cache.
         offline: use the cache only. The environment variable ``HF_HUB_OFFLINE=1`` does the same.
         token: for gated or private repositories; None for the one of ``hf auth login``.
-        files: patterns of what to fetch.
+        files: patterns of what to fetch; where ``*.safetensors`` fits none, pickled weights are.
 
     Raises:
         WeightsError: saying in one line why there is no such folder and what to do.
@@ -66,17 +70,19 @@ def local_folder(
     hub_id = str(source)
     if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", hub_id):
         raise WeightsError(f"{hub_id} is neither a folder nor a hub id of the form owner/name.")
+    fetch = partial(
+        snapshot_download,
+        hub_id,
+        revision=revision,
+        cache_dir=cache_dir,
+        local_files_only=offline,
+        token=token,
+    )
     try:
-        return Path(
-            snapshot_download(
-                hub_id,
-                revision=revision,
-                cache_dir=cache_dir,
-                local_files_only=offline,
-                token=token,
-                allow_patterns=list(files),
-            )
-        )
+        folder = Path(fetch(allow_patterns=list(files)))
+        if "*.safetensors" in files and not any(folder.glob("*.safetensors")):
+            folder = Path(fetch(allow_patterns=[*files, *PICKLED_WEIGHTS]))
+        return folder
     except (HfHubHTTPError, _HTTPError, HFValidationError, OSError) as error:
         raise WeightsError(explain(error, hub_id, revision, offline)) from error
 

@@ -82,11 +82,16 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def _cut_shards(tensors: Iterable[tuple[str, Tensor]], max_bytes: int) -> Iterator[dict[str, Tensor]]:
     shard: dict[str, Tensor] = {}
     held = 0
+    starts: set[int] = set()
     for key, tensor in tensors:
         if shard and held + tensor.nbytes > max_bytes:
             yield shard
-            shard, held = {}, 0
-        shard[key] = tensor.detach().cpu().contiguous()
+            shard, held, starts = {}, 0, set()
+        plain = tensor.detach().cpu().contiguous()
+        if plain.data_ptr() in starts:  # shared with another key; safetensors writes no memory twice
+            plain = plain.clone()
+        shard[key] = plain
+        starts.add(plain.data_ptr())
         held += tensor.nbytes
     yield shard
 
