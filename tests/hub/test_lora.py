@@ -73,6 +73,27 @@ def test_weights_keep_their_dtype_and_the_sum_is_made_in_float32(files):
     assert merged.read("x.weight").item() == 258.0  # 257.5 rounded once
 
 
+class CountedReads:
+    """A checkpoint that remembers what was read from it."""
+
+    def __init__(self, tensors: Mapping[str, Tensor]):
+        self.origin, self.tensors = "memory", tensors
+        self.shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        self.seen: list[str] = []
+
+    def read(self, key: str) -> Tensor:
+        self.seen.append(key)
+        return self.tensors[key]
+
+
+def test_a_weight_and_its_factors_are_read_when_it_is_asked_for_and_no_sooner():
+    source = CountedReads({"x.weight": WEIGHT, "y.weight": WEIGHT, **factors("x"), **factors("y")})
+    merged = LoraFiles(source, config=CONFIG)
+    assert source.seen == []
+    merged.read("x.weight")
+    assert sorted(source.seen) == ["x.lora_A.weight", "x.lora_B.weight", "x.weight"]
+
+
 def test_a_key_map_reads_merged_weights_strictly(files):
     source = files({"x.weight": WEIGHT, "left_over": UP, **factors("x")})
     keymap = KeyMap("test", (Rename("x.weight", "ours"),))

@@ -74,6 +74,18 @@ def write_tensors(
     write_json(index_path(folder / SAFETENSORS), index)
 
 
+def dtype_name(tensors: Iterable[Tensor]) -> str:
+    """The dtype that all tensors of a checkpoint have, as ``config.json`` names it.
+
+    Raises:
+        WeightsError: if they have several, which no config can state.
+    """
+    dtypes = {tensor.dtype for tensor in tensors}
+    if len(dtypes) > 1:
+        raise WeightsError(f"the weights are of {len(dtypes)} dtypes, {dtypes}; cast the model to one first.")
+    return str(dtypes.pop()).removeprefix("torch.")
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object, indented as the hub's files are."""
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -152,7 +152,7 @@ def test_positions_counted_from_zero_are_ignored(checkpoint_of, golden_config_of
     config = golden_config_of("image")
     tensors = load_file(checkpoint_of("image") / "model.safetensors")
     for tower in ("vision", "text"):
-        tensors[f"{tower}_model.embeddings.position_ids"] = torch.arange(10)[None]
+        tensors[f"{tower}_model.embeddings.position_ids"] = torch.arange(10)[None]  # of any length
     save_file(tensors, tmp_path / "model.safetensors")
     loaded = model_keymap(config).load(open_checkpoint(tmp_path), shapes_of(on_meta(config)))
     assert loaded.keys() == shapes_of(on_meta(config)).keys()

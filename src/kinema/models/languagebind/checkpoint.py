@@ -10,8 +10,9 @@ import torch
 from kinema.errors import WeightsError
 from kinema.hub.files import TensorSource, open_checkpoint, read_json
 from kinema.hub.lora import LoraFiles, has_lora
+from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, write_json, write_tensors
 from kinema.models.languagebind.config import LanguageBindConfig
-from kinema.models.languagebind.config_json import parse_config, parse_lora
+from kinema.models.languagebind.config_json import parse_config, parse_lora, write_config
 from kinema.models.languagebind.keys import model_keymap, vision_keymap
 from kinema.models.languagebind.model import LanguageBind
 from kinema.modules.vision.clip import CLIPVision
@@ -46,6 +47,27 @@ def load_vision_encoder(
         encoder = CLIPVision(config.vision)
     vision_keymap(config.vision).load_into(encoder, files, dtype=dtype, device=device)
     return encoder.eval()
+
+
+def write_weights(
+    model: LanguageBind,
+    folder: Path,
+    *,
+    vision_fields: Mapping[str, Any] | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> None:
+    """Write the weights and ``config.json`` as the official code reads them; updates stay merged.
+
+    Args:
+        model: weights in one dtype.
+        folder: an existing one, such as that of ``hub.write.new_folder``.
+        vision_fields: what ``vision_config`` says besides the sizes, about how the input is made.
+        max_shard_bytes: most bytes in one file of weights.
+    """
+    config = write_config(model.config, dtype=dtype_name(model.parameters()), vision_fields=vision_fields)
+    tensors = model_keymap(model.config).export(model.state_dict())
+    write_tensors(folder, tensors, max_shard_bytes=max_shard_bytes)
+    write_json(folder / "config.json", config)
 
 
 def _open(folder: Path) -> tuple[LanguageBindConfig, TensorSource]:

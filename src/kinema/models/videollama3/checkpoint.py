@@ -8,7 +8,7 @@ from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import open_checkpoint, read_json
 from kinema.hub.generation import GenerationDefaults
-from kinema.hub.write import MAX_SHARD_BYTES, new_folder, write_json, write_tensors
+from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
 from kinema.models.loaded import Loaded
 from kinema.models.videollama3.config_json import parse_config, parse_vision_config, write_config
 from kinema.models.videollama3.keys import (
@@ -130,10 +130,7 @@ def save(
     Raises:
         WeightsError: if the folder holds something, or the processor's settings have no place in the layout.
     """
-    dtypes = {parameter.dtype for parameter in model.parameters()}
-    if len(dtypes) > 1:
-        raise WeightsError(f"the weights are of {len(dtypes)} dtypes, {dtypes}; cast the model to one first.")
-    dtype = str(dtypes.pop()).removeprefix("torch.")
+    dtype = dtype_name(model.parameters())
     with new_folder(folder) as unfinished:
         saved = save_processor(processor, unfinished, layout)
         keymap = model_keymap(model.config, layout)
