@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from clip_vocabulary import write_vocabulary
 
 from kinema.errors import WeightsError
 from kinema.hub.tokenizer import add_special_tokens, load_tokenizer, save_tokenizer
@@ -45,6 +46,17 @@ def test_a_vocabulary_with_merges_gives_the_tokens_of_qwen2(published, tmp_path)
     theirs = transformers.Qwen2Tokenizer(vocab=vocabulary, merges=merges)
     for text in TEXTS:
         assert tokenizer.encode(text).ids == theirs(text)["input_ids"], text
+
+
+def test_a_vocabulary_that_marks_ends_of_words_gives_the_tokens_of_clip(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    folder = write_vocabulary(tmp_path)
+    tokenizer = load_tokenizer(folder)
+    vocabulary = json.loads((folder / "vocab.json").read_text())
+    merges = [tuple(line.split(" ")) for line in (folder / "merges.txt").read_text().splitlines()[1:]]
+    theirs = transformers.CLIPTokenizer(vocab=vocabulary, merges=merges)
+    for text in (*TEXTS, "The cat  barks!", "DOG"):
+        assert tokenizer.encode(text).ids == theirs(text)["input_ids"][1:-1], text
 
 
 def test_added_tokens_may_stand_in_a_file_of_their_own(published, tmp_path):

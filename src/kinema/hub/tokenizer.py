@@ -17,11 +17,19 @@ _QWEN2_WORDS = (
 )
 
 
+# How CLIP does, special tokens whole (transformers, models/clip).
+_CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+_CLIP_WORD_END = "</w>"
+"""What ends a word in CLIP's vocabularies, and in no other's."""
+
+
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer of a checkpoint.
 
-    It is read from ``tokenizer.json``, or built from ``vocab.json`` and ``merges.txt`` as Qwen2 does; tokens
-    that only ``tokenizer_config.json`` or ``added_tokens.json`` names are added at the ids they give.
+    It is read from ``tokenizer.json``, or built from ``vocab.json`` and ``merges.txt`` as CLIP does if the
+    vocabulary marks the ends of words, else as Qwen2 does; tokens that only ``tokenizer_config.json`` or
+    ``added_tokens.json`` names are added at the ids they give.
 
     Raises:
         WeightsError: if there is no tokenizer, a file is broken, or two files give one token different ids.
@@ -57,13 +65,21 @@ def _from_whole_file(path: Path) -> Tokenizer:
 
 
 def _from_vocabulary(vocabulary: Path, merges: Path) -> Tokenizer:
+    is_clip = any(token.endswith(_CLIP_WORD_END) for token in read_json(vocabulary))
+    suffix = {"end_of_word_suffix": _CLIP_WORD_END} if is_clip else {}
     try:
-        tokenizer = Tokenizer(BPE.from_file(str(vocabulary), str(merges)))
+        tokenizer = Tokenizer(BPE.from_file(str(vocabulary), str(merges), **suffix))
     except Exception as error:
         raise WeightsError(f"{vocabulary}: not a BPE vocabulary ({error}); fetch it again.") from error
-    tokenizer.normalizer = normalizers.NFC()
-    words = pre_tokenizers.Split(Regex(_QWEN2_WORDS), behavior="isolated")
-    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    if is_clip:
+        one_blank = normalizers.Replace(Regex(r"\s+"), " ")
+        tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), one_blank, normalizers.Lowercase()])
+        words = pre_tokenizers.Split(Regex(_CLIP_WORDS), behavior="removed", invert=True)
+        to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    else:
+        tokenizer.normalizer = normalizers.NFC()
+        words = pre_tokenizers.Split(Regex(_QWEN2_WORDS), behavior="isolated")
+        to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
     return tokenizer
