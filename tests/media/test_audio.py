@@ -46,6 +46,13 @@ def test_mono_is_the_mean_of_the_channels():
     np.testing.assert_allclose(read_audio(data, num_channels=2).data, stereo.data, atol=1e-3)
 
 
+def test_rate_and_channels_of_the_file_are_kept_where_none_are_asked_for():
+    stereo = read_audio(sound_file(clip=tone(0.5, num_channels=2)), sample_rate=None, num_channels=None)
+    assert (stereo.sample_rate, stereo.data.shape) == (16_000, (8_000, 2))
+    mono = read_audio(sound_file(clip=tone(0.5, sample_rate=22_050)), sample_rate=None, num_channels=None)
+    assert (mono.sample_rate, mono.data.shape) == (22_050, (11_025, 1))
+
+
 def test_a_range_is_cut_to_the_sample():
     original = tone(2.0)
     clip = read_audio(sound_file(clip=original), start_s=1.25, end_s=1.5)

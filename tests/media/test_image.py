@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from kinema.errors import MediaError
-from kinema.media.image import read_image
+from kinema.media.image import read_depth_map, read_image
 
 
 def stored(image, kind="PNG", **options):
@@ -92,3 +92,21 @@ def test_an_image_that_claims_an_absurd_size_is_refused():
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     with pytest.raises(MediaError, match=r"damaged: Image size .* exceeds limit"):
         read_image(bytes(data))
+
+
+def test_a_depth_map_keeps_all_its_bits():
+    millimetres = np.array([[0, 255, 256], [1500, 10_000, 65_535]], np.uint16)
+    for kind in ("PNG", "TIFF"):
+        stored_map = read_depth_map(stored(Image.fromarray(millimetres), kind))
+        assert stored_map.tolist() == millimetres.tolist()
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P"])
+def test_an_image_of_8_bits_is_no_depth_map(mode):
+    with pytest.raises(MediaError, match=f"grey image of 16 bits.*mode {mode}"):
+        read_depth_map(stored(Image.new(mode, (3, 2))))
+
+
+def test_a_depth_map_that_is_no_image_is_named():
+    with pytest.raises(MediaError, match="is not an image Pillow can read"):
+        read_depth_map(b"0123456789")

@@ -38,8 +38,8 @@ _MOST_SILENCE_S = 3600.0
 def read_audio(
     source: Source,
     *,
-    sample_rate: int = 16_000,
-    num_channels: int = 1,
+    sample_rate: int | None = 16_000,
+    num_channels: int | None = 1,
     start_s: float | None = None,
     end_s: float | None = None,
 ) -> AudioClip:
@@ -47,8 +47,9 @@ def read_audio(
 
     Args:
         source: a path, an http(s) URL, the bytes of a file, or an open binary file.
-        sample_rate: samples a second of the result.
-        num_channels: 1 is the mean of all channels; 2 is FFmpeg's stereo mix.
+        sample_rate: samples a second of the result; None for those of the file.
+        num_channels: 1 is the mean of all channels; 2 is FFmpeg's stereo mix; None is 1 for a file of one
+            channel, else 2.
         start_s: presentation time to read from; None is the beginning.
         end_s: presentation time to read up to; None, or past the end, is the end.
 
@@ -64,10 +65,15 @@ def read_audio(
 
 
 def read_audio_open(
-    source: OpenSource, *, sample_rate: int, num_channels: int, start_s: float | None, end_s: float | None
+    source: OpenSource,
+    *,
+    sample_rate: int | None,
+    num_channels: int | None,
+    start_s: float | None,
+    end_s: float | None,
 ) -> AudioClip:
     """Like ``read_audio``, for a source that is already open."""
-    if sample_rate < 1 or num_channels not in (1, 2):
+    if (sample_rate is not None and sample_rate < 1) or num_channels not in (1, 2, None):
         raise ConfigError(
             f"sound has a sample_rate above 0 and 1 or 2 channels, got {sample_rate} and {num_channels}."
         )
@@ -85,7 +91,7 @@ def read_audio_open(
         _warn(f"{source.name}: some of its sound is damaged and left out ({said})")
     if end_s is None and track.missing_s > _TAIL_TOLERANCE_S:
         _warn(f"{source.name}: the last {track.missing_s:.1f} s of its sound are missing")
-    return _cut(track.samples(), track.start_s, sample_rate, start_s, end_s, source.name)
+    return _cut(track.samples(), track.start_s, track.sample_rate, start_s, end_s, source.name)
 
 
 def _decode(
@@ -111,11 +117,11 @@ def _decode(
 
 
 class _Track:
-    """Decoded pieces of sound put end to end, at one rate."""
+    """Decoded pieces of sound put end to end, at one rate: the first piece's where none is asked for."""
 
-    def __init__(self, sample_rate: int, num_channels: int) -> None:
-        self._sample_rate = sample_rate
-        self._num_channels = num_channels
+    def __init__(self, sample_rate: int | None, num_channels: int | None) -> None:
+        self.sample_rate = sample_rate or 0
+        self._num_channels = num_channels or 0
         self._resampler: Any = None
         self._kind: tuple[str, str, int] | None = None
         self._pieces: list[NDArray[np.float32]] = []
@@ -138,6 +144,8 @@ class _Track:
         if frame.sample_rate < _LOWEST_RATE or frame.layout.nb_channels > _MOST_CHANNELS:
             self.num_damaged += 1
             return
+        self.sample_rate = self.sample_rate or frame.sample_rate
+        self._num_channels = self._num_channels or min(frame.layout.nb_channels, 2)
         time_s = self._ends_s if frame.time is None else frame.time
         if self.start_s is None:
             self.start_s = self._ends_s = time_s
@@ -145,14 +153,14 @@ class _Track:
         if gap_s > _GAP_S and self._silence_s + gap_s < _MOST_SILENCE_S:
             self._flush()
             self._silence_s += gap_s
-            silence = round((time_s - self.start_s) * self._sample_rate) - sum(map(len, self._pieces))
+            silence = round((time_s - self.start_s) * self.sample_rate) - sum(map(len, self._pieces))
             self._pieces.append(np.zeros((max(0, silence), self._num_channels), np.float32))
             self._ends_s = time_s
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._resampler is None or kind != self._kind:
             self._flush()
             layout = "stereo" if self._num_channels == 2 else frame.layout.name
-            self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=self._sample_rate)
+            self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=self.sample_rate)
             self._kind = kind
         self._ends_s += frame.samples / frame.sample_rate
         frame.pts = None  # the resampler would count on it; we do that here

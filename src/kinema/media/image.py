@@ -1,6 +1,8 @@
-"""Still images to upright RGB arrays."""
+"""Still images to upright RGB arrays, and depth maps to their numbers."""
 
+import contextlib
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,11 +31,37 @@ def read_image(source: Source) -> NDArray[np.uint8]:
     Raises:
         MediaError: if there is no such file, it is not an image, or it is damaged or cut off.
     """
+    with _decoded(source) as (_, image):
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def read_depth_map(source: Source) -> NDArray[np.int32]:
+    """Read a map of distances: the numbers of a grey image of 16 bits, such as a PNG, as they are stored.
+
+    Returns:
+        (H, W) int32; millimetres for LanguageBind, as in the NYU Depth data.
+
+    Raises:
+        MediaError: if there is no such file, it is no image or damaged, or has colours or 8 bits.
+    """
+    with _decoded(source) as (name, image):
+        if image.mode not in _DEEP_MODES:
+            raise MediaError(
+                f"{name}: a depth map is a grey image of 16 bits, whose numbers are millimetres, but this "
+                f"one is of Pillow's mode {image.mode}, with levels that are no distances. Pass the map it "
+                "was made from."
+            )
+        return np.asarray(image).astype(np.int32)
+
+
+@contextlib.contextmanager
+def _decoded(source: Source) -> Iterator[tuple[str, Image.Image]]:
+    """What to call an image, and its decoded pixels; what Pillow raises becomes an error of ours."""
     with opened(source) as file:
         try:
             with Image.open(_readable(file)) as image:
                 image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
+                yield file.name, image
         except UnidentifiedImageError as error:
             raise MediaError(
                 f"{file.name}: is not an image Pillow can read ({file.size_bytes} bytes). "
