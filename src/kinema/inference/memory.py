@@ -22,6 +22,8 @@ from kinema.processors.visuals import VisualItem
 _FLOAT = 4
 _COMPILED = 24 << 20
 """Code that oneDNN makes on a CPU for the products of one question, see ``modules.linear``; measured."""
+_GIVEN_BACK = 32 << 20
+"""Size from which glibc gives a block that was freed back to the system, whatever came before (mallopt(3))."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,19 +135,38 @@ def _media_bytes(load: Load, vision: VisionSizes) -> int:
 def _vision_bytes(
     load: Load, vision: VisionSizes, language: DecoderConfig, dtype: torch.dtype, on_host: bool
 ) -> int:
-    """Pixels, and beside them and the prompt the fullest of: encoding, joining, connecting, placing."""
+    """Pixels, and beside them attention, the MLP, joining of parts, the connector and placing, one by one."""
     values = 3 * vision.patch_size**2
     pixels = load.num_patches * values * dtype.itemsize
     if on_host and dtype.itemsize < _FLOAT:
         pixels += load.num_patches * values * _FLOAT
-    width, inner = vision.hidden_size, vision.intermediate_size
-    layer = load.largest_part * max(3 * width + 2 * inner, 10 * width)
-    features = load.num_visual * width
-    connecting = 2 * features + 2 * load.num_visual * language.hidden_size
-    placing = (load.num_visual + load.num_prompt) * language.hidden_size
-    fullest = max(layer + features, 2 * features, connecting, placing)
     rotation = load.largest_part * 3 * (vision.head_dim // 2) * _FLOAT
-    return pixels + rotation + fullest * dtype.itemsize
+    width = load.largest_part * vision.hidden_size * dtype.itemsize
+    inner = load.largest_part * vision.intermediate_size * dtype.itemsize
+    features = load.num_visual * vision.hidden_size * dtype.itemsize
+    visual = load.num_visual * language.hidden_size * dtype.itemsize
+    prompt = load.num_prompt * language.hidden_size * dtype.itemsize
+    moments = [
+        [features, 3 * width, *[width] * 7],
+        [features, *[width] * 3, inner, inner],
+        [features, features],
+        [features, features, visual, visual],
+        [visual, prompt],
+    ]
+    return pixels + rotation + _held(moments, on_host)
+
+
+def _held(moments: Sequence[Sequence[int]], on_host: bool) -> int:
+    """Bytes taken over moments that follow one another, each given by its blocks.
+
+    On a host the allocator gives large blocks back at once, but keeps small ones when they are freed. So the
+    most that large ones take comes on top of the most that small ones ever took, at whatever moment.
+    """
+    if not on_host:
+        return max(map(sum, moments))
+    small = max(sum(block for block in moment if block < _GIVEN_BACK) for moment in moments)
+    large = max(sum(block for block in moment if block >= _GIVEN_BACK) for moment in moments)
+    return small + large
 
 
 def _prefill_bytes(load: Load, language: DecoderConfig, dtype: torch.dtype) -> int:
