@@ -23,7 +23,7 @@ _FLOAT = 4
 _COMPILED = 24 << 20
 """Code that oneDNN makes on a CPU for the products of one question, see ``modules.linear``; measured."""
 _GIVEN_BACK = 32 << 20
-"""Size from which glibc gives a block that was freed back to the system, whatever came before (mallopt(3))."""
+"""Size from which glibc gives every block that is freed back to the system (mallopt(3))."""
 
 
 @dataclass(frozen=True, kw_only=True)
