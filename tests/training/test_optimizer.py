@@ -59,3 +59,24 @@ def test_a_state_of_other_optimizers_is_refused():
     other = build_optimizer(model(), {"connector": 1e-3}, OptimizerConfig())
     with pytest.raises(WeightsError, match="holds 2 optimizers, this stage has 1"):
         other.load_state_dict(one.state_dict())
+
+
+def test_a_part_of_a_part_is_named_by_its_path():
+    whole = nn.Module()
+    whole.tower = nn.Module()
+    whole.tower.layers = nn.ModuleList(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)) for _ in range(12))
+    whole.tower.scale = nn.Parameter(torch.tensor(1.0))
+    build_optimizer(whole, {"tower.layers.*.1": 1e-3, "tower.scale": 1e-2}, OptimizerConfig())
+    learning = {name for name, parameter in whole.named_parameters() if parameter.requires_grad}
+    expected = {f"tower.layers.{index}.1.{kind}" for index in range(12) for kind in ("weight", "bias")}
+    assert learning == expected | {"tower.scale"}
+
+
+def test_a_path_names_whole_steps_only():
+    with pytest.raises(ConfigError, match="no part named connect;"):
+        build_optimizer(model(), {"connect": 1e-3}, OptimizerConfig())
+
+
+def test_two_parts_that_share_a_parameter_are_refused():
+    with pytest.raises(ConfigError, match=r"connector and connector\.\* share a parameter"):
+        build_optimizer(model(), {"connector": 1e-3, "connector.*": 1e-4}, OptimizerConfig())

@@ -1,4 +1,4 @@
-"""Train a model through the stages of a recipe, on one device."""
+"""Train a model through the stages of a recipe: one device a process, one process or several."""
 
 import json
 import logging
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from kinema.datasets.mixture import Mixture
+from kinema.distributed.world import joined_world, rank, wait_for_all, world_size
 from kinema.errors import ConfigError
-from kinema.processors.inputs import ModelInputs
 from kinema.processors.messages import Conversation
 from kinema.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from kinema.training.optimizer import build_optimizer
@@ -24,10 +24,21 @@ from kinema.training.stage import Stage
 logger = logging.getLogger(__name__)
 
 
+class Batch(Protocol):
+    """What a processor makes of samples and a loss takes, such as ``ModelInputs`` or ``PairInputs``."""
+
+    @property
+    def input_ids(self) -> Tensor:
+        """(B, N), which the log counts."""
+
+    def to(self, device: str) -> "Batch":
+        """The same on a device."""
+
+
 class TrainingProcessor(Protocol):
     """What training asks of a processor."""
 
-    def __call__(self, conversations: Sequence[Conversation], *, with_labels: bool) -> ModelInputs:
+    def __call__(self, conversations: Sequence[Conversation], *, with_labels: bool) -> Batch:
         """One batch, with labels."""
 
     def with_settings(self, **settings: object) -> "TrainingProcessor":
@@ -66,7 +77,8 @@ def train(
     """Go through the stages in order; a run that was stopped goes on from its last checkpoint.
 
     Writes ``checkpoint.pt`` and ``log.jsonl`` into ``run.out_dir``. The same seed draws the same samples,
-    also after a stop.
+    also after a stop. Under ``torchrun`` every process takes its part of each batch, and gradients are
+    averaged.
 
     Args:
         model: trained in place.
@@ -75,17 +87,30 @@ def train(
         run: where and how.
         on_stage_end: called with each stage that has ended, such as to evaluate.
     """
+    with joined_world(run.device):
+        _train_stages(model, processor, stages, run, on_stage_end)
+
+
+def _train_stages(
+    model: nn.Module,
+    processor: TrainingProcessor,
+    stages: Sequence[Stage],
+    run: RunConfig,
+    on_stage_end: Callable[[Stage], None] | None,
+) -> None:
     path = run.out_dir / "checkpoint.pt"
     progress, optimizer_state = Progress(), None
     if path.exists():
         progress, optimizer_state = load_checkpoint(path, model)
         logger.info("going on at stage %d, step %d of %s", progress.stage, progress.step, path)
+    wait_for_all()  # before the first of them writes
     model.to(run.device).train()
     for index in range(progress.stage, len(stages)):
         if index > progress.stage:
             progress, optimizer_state = Progress(stage=index), None
         _train_stage(model, processor, stages[index], run, progress, optimizer_state)
-        save_checkpoint(path, model, None, Progress(stage=index + 1))
+        if rank() == 0:
+            save_checkpoint(path, model, None, Progress(stage=index + 1))
         if on_stage_end is not None:
             on_stage_end(stages[index])
             model.train()
@@ -110,6 +135,8 @@ def _train_stage(
             loss = stage.loss(model, inputs.to(run.device))
         loss.backward()
         grad_norm = optimizer.step(factor)
+        if rank() > 0:
+            continue
         log.add(step, loss.item(), grad_norm, factor, inputs)
         if (step + 1) % run.save_every == 0:
             here = Progress(stage=progress.stage, step=step + 1)
@@ -129,16 +156,32 @@ class _Samples(Dataset[Conversation]):
 
 def _batches(
     processor: TrainingProcessor, stage: Stage, run: RunConfig, progress: Progress
-) -> Iterator[ModelInputs]:
-    first, last = progress.step * stage.batch_size, stage.num_steps * stage.batch_size
+) -> Iterator[Batch]:
     loader = DataLoader(
         _Samples(stage.data, stage.name, run.seed),
-        batch_size=stage.batch_size,
-        sampler=range(first, last),
+        batch_sampler=_Shares(stage, progress.step),
         collate_fn=lambda conversations: processor(conversations, with_labels=True),
         num_workers=run.num_workers,
     )
     return iter(loader)
+
+
+class _Shares(Sampler[list[int]]):
+    """The samples of this process in each batch that is left: its rank says which part of the batch."""
+
+    def __init__(self, stage: Stage, first_step: int) -> None:
+        if stage.batch_size % world_size():
+            raise ConfigError(
+                f"stage {stage.name}: batch_size {stage.batch_size} must be a multiple of the {world_size()} "
+                "processes that share it."
+            )
+        self.stage, self.first_step = stage, first_step
+
+    def __iter__(self) -> Iterator[list[int]]:
+        share = self.stage.batch_size // world_size()
+        mine = slice(rank() * share, (rank() + 1) * share)
+        for step in range(self.first_step, self.stage.num_steps):
+            yield list(self.stage.order.batch(step, self.stage.batch_size)[mine])
 
 
 class StepLog:
@@ -154,7 +197,7 @@ class StepLog:
         self.num_samples = self.num_tokens = 0
         self.started = time.perf_counter()
 
-    def add(self, step: int, loss: float, grad_norm: float, factor: float, inputs: ModelInputs) -> None:
+    def add(self, step: int, loss: float, grad_norm: float, factor: float, inputs: Batch) -> None:
         """Count a step, and write a line when one is due."""
         self.losses.append(loss)
         self.num_samples += len(inputs.input_ids)

@@ -15,15 +15,16 @@ IGNORE_INDEX = -100
 class Loss(Protocol):
     """A scalar from a model and a batch."""
 
-    def __call__(self, model: Any, inputs: ModelInputs) -> Tensor:
-        """The mean loss of the batch, with its graph; each loss says what it asks of the model."""
+    def __call__(self, model: Any, inputs: Any) -> Tensor:
+        """The mean loss of the batch, with its graph; each says what it asks of the model and the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NextToken:
     """Cross-entropy of labelled next tokens; the head runs on labelled positions only.
 
-    Asks for ``model.hidden_states(inputs)``, (B, N, D), and ``model.language_model.logits``.
+    Asks for ``model.hidden_states(inputs)``, (B, N, D), and ``model.language_model.logits``; takes
+    ``ModelInputs``. Over several processes it is the mean of their means.
     """
 
     def __call__(self, model: Any, inputs: ModelInputs) -> Tensor:

@@ -1,12 +1,14 @@
 """Which parts of a model learn, at which rate, and by which rule."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
+from kinema.distributed.gather import average_gradients
 from kinema.errors import ConfigError, WeightsError
 
 
@@ -33,7 +35,7 @@ class PartOptimizer:
         self.optimizers, self.max_grad_norm = tuple(optimizers), max_grad_norm
 
     def step(self, factor: float) -> float:
-        """Clip the gradients, move every parameter, forget the gradients.
+        """Average the gradients over processes, clip them, move every parameter, forget the gradients.
 
         Args:
             factor: of each group's peak rate, from the schedule.
@@ -42,6 +44,7 @@ class PartOptimizer:
             The norm of the gradients before clipping.
         """
         parameters = [parameter for group in self.groups() for parameter in group["params"]]
+        average_gradients(parameters)
         norm = nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
         for group in self.groups():
             group["lr"] = group["peak_lr"] * factor
@@ -79,22 +82,29 @@ def build_optimizer(
 ) -> PartOptimizer:
     """Freeze what is not named and group the rest by part and rule.
 
+    Args:
+        model: its parameters are frozen and freed in place.
+        learning_rates: peak rate of each part: a module or a parameter by its name, with ``*`` for any one
+            step of it, such as ``connector`` or ``vision_encoder.layers.*.temporal``.
+        config: the rule.
+
     Raises:
-        ConfigError: if a named part is not a part of the model.
+        ConfigError: if a named part is not a part of the model, or two of them share a parameter.
     """
-    parts = dict(model.named_children())
-    unknown = sorted(set(learning_rates) - set(parts))
-    if unknown:
-        raise ConfigError(f"no part named {', '.join(unknown)}; the model has {', '.join(parts)}.")
+    parts = _find_parts(model, learning_rates)
+    kinds = _kinds_of_parameters(model)
     model.requires_grad_(False)
     adamw: list[dict[str, Any]] = []
     muon: list[dict[str, Any]] = []
     for name, rate in learning_rates.items():
-        parts[name].requires_grad_(True)
-        hidden, matrices, vectors = _sorted_parameters(parts[name])
-        (muon if config.rule == "muon" else adamw).append(_group(hidden, rate, config.weight_decay))
-        adamw.append(_group(matrices, rate, config.weight_decay))
-        adamw.append(_group(vectors, rate, 0.0))
+        sorted_parameters: dict[str, list[nn.Parameter]] = {"hidden": [], "matrix": [], "vector": []}
+        for parameter in parts[name]:
+            parameter.requires_grad_(True)
+            sorted_parameters[kinds[parameter]].append(parameter)
+        hidden = _group(sorted_parameters["hidden"], rate, config.weight_decay)
+        (muon if config.rule == "muon" else adamw).append(hidden)
+        adamw.append(_group(sorted_parameters["matrix"], rate, config.weight_decay))
+        adamw.append(_group(sorted_parameters["vector"], rate, 0.0))
     adamw, muon = ([group for group in groups if group["params"]] for groups in (adamw, muon))
     optimizers: list[torch.optim.Optimizer] = []
     if adamw:
@@ -108,17 +118,31 @@ def _group(parameters: list[nn.Parameter], rate: float, weight_decay: float) -> 
     return {"params": parameters, "peak_lr": rate, "lr": 0.0, "weight_decay": weight_decay}
 
 
-def _sorted_parameters(
-    part: nn.Module,
-) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """Matrices of linear layers, other matrices, and vectors."""
-    hidden, matrices, vectors = [], [], []
-    for module in part.modules():
+def _find_parts(model: nn.Module, names: Iterable[str]) -> dict[str, list[nn.Parameter]]:
+    """Parameters of each named part, in the order of the model."""
+    parts: dict[str, list[nn.Parameter]] = {}
+    owner: dict[nn.Parameter, str] = {}
+    for name in names:
+        pattern = re.compile(re.escape(name).replace(r"\*", "[^.]+") + r"(\..+)?")
+        parts[name] = [value for key, value in model.named_parameters() if pattern.fullmatch(key)]
+        if not parts[name]:
+            raise ConfigError(
+                f"no part named {name}; the model has {', '.join(dict(model.named_children()))}."
+            )
+        for parameter in parts[name]:
+            if parameter in owner:
+                raise ConfigError(f"{owner[parameter]} and {name} share a parameter; a part has one rate.")
+            owner[parameter] = name
+    return parts
+
+
+def _kinds_of_parameters(model: nn.Module) -> dict[nn.Parameter, str]:
+    """What each is: a ``hidden`` matrix of a linear layer, another ``matrix``, or a ``vector``."""
+    kinds = {}
+    for module in model.modules():
         for parameter in module.parameters(recurse=False):
             if parameter.ndim < 2:
-                vectors.append(parameter)
-            elif isinstance(module, nn.Linear):
-                hidden.append(parameter)
+                kinds[parameter] = "vector"
             else:
-                matrices.append(parameter)
-    return hidden, matrices, vectors
+                kinds[parameter] = "hidden" if isinstance(module, nn.Linear) else "matrix"
+    return kinds

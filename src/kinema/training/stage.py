@@ -7,6 +7,7 @@ from kinema.datasets.mixture import Mixture
 from kinema.errors import ConfigError
 from kinema.training.losses import Loss, NextToken
 from kinema.training.optimizer import OptimizerConfig
+from kinema.training.order import Counted, Order
 from kinema.training.schedule import Cosine
 
 
@@ -16,11 +17,14 @@ class Stage:
 
     name: str
     learning_rates: Mapping[str, float]
-    """Peak rate of each part of the model; a part that is not named is frozen."""
+    """Peak rate of each part of the model, a part of a part by its path; see ``build_optimizer``. A part that
+    is not named is frozen."""
     data: Mixture
     num_steps: int
     batch_size: int
-    """Samples a step."""
+    """Samples a step, of all processes together."""
+    order: Order = field(default_factory=Counted)
+    """Which samples of the data make up each batch."""
     loss: Loss = field(default_factory=NextToken)
     schedule: Cosine = field(default_factory=Cosine)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)

@@ -1,0 +1,51 @@
+"""Which process this is, of how many.
+
+``torchrun --nproc-per-node 8 -m ...`` starts them and says so in the environment; ``joined_world`` brings
+them together. A process that was started alone is rank 0 of a world of 1.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if _is_joined() else 0
+
+
+def world_size() -> int:
+    """Number of processes that work together."""
+    return dist.get_world_size() if _is_joined() else 1
+
+
+def wait_for_all() -> None:
+    """Go on when every process has come here."""
+    if _is_joined():
+        dist.barrier()
+
+
+@contextmanager
+def joined_world(device: torch.device | str) -> Iterator[None]:
+    """Work together with the processes that ``torchrun`` started beside this one.
+
+    Does nothing in a process that was started alone, or that has joined already: then whoever joined leaves.
+
+    Args:
+        device: of the tensors that will be exchanged: NCCL carries those of a GPU, Gloo those of a CPU.
+    """
+    if _is_joined() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    dist.init_process_group("nccl" if torch.device(device).type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _is_joined() -> bool:
+    return dist.is_available() and dist.is_initialized()
