@@ -138,3 +138,15 @@ def test_a_scalar_is_carried_over(tmp_path):
     scale = KeyMap("scale", (Rename("logit_scale", "temperature"),))
     state = scale.load(files_of(tmp_path, {"logit_scale": torch.tensor(4.6)}), {"temperature": ()})
     assert state["temperature"].item() == pytest.approx(4.6)
+
+
+def test_a_copy_is_written_where_files_of_the_layout_hold_it():
+    state = {"embed.weight": torch.ones(2, 3)}
+    rules = (
+        Rename("wte", "embed.weight"),
+        Tied("head", same_as="wte", is_written=True),
+        Tied("old", same_as="wte"),
+    )
+    written = dict(KeyMap("test", rules).export(state))
+    assert list(written) == ["wte", "head"]
+    assert torch.equal(written["head"], torch.ones(2, 3))

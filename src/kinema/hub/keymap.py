@@ -125,10 +125,12 @@ class Ignore:
 
 @dataclass(frozen=True)
 class Tied:
-    """A second copy of a tensor, which a file may hold. It must equal the first; it is not written."""
+    """A second copy of a tensor, which a file may hold. It must equal the first."""
 
     theirs: str
     same_as: str
+    is_written: bool = False
+    """Whether files that we write hold the copy too, as the published ones of this layout do."""
 
 
 PlacingRule = Rename | Reshape | Fuse | Split
@@ -233,7 +235,9 @@ class KeyMap:
         for theirs, entry in inventory.items():
             pieces = [state[part.ours][part.our_rows] for part in entry.parts]
             joined = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
-            yield theirs, joined.reshape(entry.shape)
+            tensor = joined.reshape(entry.shape)
+            yield theirs, tensor
+            yield from ((copy, tensor) for copy in self._written_copies(theirs))
 
     def _entries_of(self, ours: str, shapes: Mapping[str, Shape]) -> Inventory:
         for rule in self.rules:
@@ -244,6 +248,10 @@ class KeyMap:
                 if stars is not None:
                     return rule.entries(stars, shapes)
         return {}
+
+    def _written_copies(self, theirs: str) -> list[str]:
+        ties = [rule for rule in self.rules if isinstance(rule, Tied) and rule.is_written]
+        return [tie.theirs for tie in ties if tie.same_as == theirs]
 
     def _check(self, files: TensorSource, inventory: Inventory) -> None:
         missing = [key for key in inventory if key not in files.shapes]
