@@ -7,7 +7,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import av
 import numpy as np
 import pytest
-from numbered_clips import HEVC_CLIP, encode, numbered_frames, numbers, sound_file, tone
+from numbered_clips import HEVC_CLIP, INTERLACED, encode, numbered_frames, numbers, sound_file, tone
 from PIL import Image
 
 from kinema.errors import ConfigError, InputError, MediaError, MediaWarning
@@ -15,7 +15,6 @@ from kinema.media.picture import at_most
 from kinema.media.video import open_video
 from kinema.media.write import write_video
 
-INTERLACED = int(av.codec.context.Flags.interlaced_dct)
 LOSSLESS = {"crf": "1"}
 
 
@@ -288,12 +287,6 @@ def test_frames_that_an_edit_list_cuts_off_are_not_shown():
         assert len(video.timeline) == 25
     assert batch.pts_s.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0]
     assert numbers(batch.data) == [5, 10, 15, 20, 25]
-
-
-def test_interlaced_frames_are_flagged():
-    data = encode("mp4", "mpeg2video", flags=INTERLACED)
-    with open_video(data) as video:
-        assert video.info.is_interlaced
 
 
 def test_ten_bit_video_says_so():

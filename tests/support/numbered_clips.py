@@ -31,6 +31,10 @@ def tone(seconds=1.0, start_s=0.0, sample_rate=16_000, num_channels=1):
     return AudioClip(data=np.repeat(wave[:, None], num_channels, 1), sample_rate=sample_rate, start_s=start_s)
 
 
+INTERLACED = int(av.codec.context.Flags.interlaced_dct)
+"""Of ``flags``: code frames as two fields."""
+
+
 def encode(
     container,
     codec,

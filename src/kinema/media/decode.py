@@ -59,7 +59,7 @@ class FileDecoder:
         complaints = self._new_complaints()
         stream = self._walk(complaints)
         try:
-            to_rgb = ToRGB(size)
+            to_rgb = ToRGB(size, pixel_aspect=stream.pixel_aspect)
             cursor = _Cursor(stream, self._scan, indices)
             last_given, num_damaged = -1, 0
             for wanted in indices:

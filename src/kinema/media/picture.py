@@ -6,6 +6,7 @@ Letters: H W pixels of the upright picture.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,13 @@ def apply_size(rule: SizeRule | None, height: int, width: int) -> tuple[int, int
     return int(wanted[0]), int(wanted[1])
 
 
+def shown_size(height: int, width: int, pixel_aspect: Fraction) -> tuple[int, int]:
+    """The (height, width) of a stored picture in square pixels: the shorter side of a pixel is stretched."""
+    if pixel_aspect >= 1:
+        return height, max(1, round(width * pixel_aspect))
+    return max(1, round(height / pixel_aspect)), width
+
+
 @dataclass(frozen=True)
 class Orientation:
     """How a stored picture becomes upright: first transposed, then its rows, then its columns reversed."""
@@ -91,14 +99,16 @@ class Orientation:
 
 
 class ToRGB:
-    """Turns frames of one video into arrays of one size.
+    """Turns frames of one video into arrays of one size, with square pixels as a player shows them.
 
     Colours follow the matrix and range that the stream states (BT.601 where it states none), like the ffmpeg
-    command line; chroma is interpolated bicubically, its default too. Alpha is dropped.
+    command line; chroma is interpolated bicubically, its default too. Alpha is dropped. Light is not mapped:
+    HDR (PQ, HLG) comes with its coded values, which look flat.
     """
 
-    def __init__(self, size: SizeRule | None) -> None:
+    def __init__(self, size: SizeRule | None, *, pixel_aspect: Fraction) -> None:
         self._rule = size
+        self._pixel_aspect = pixel_aspect
         self._orientation: Orientation | None = None
         self._size = (0, 0)
         self._reformatter = VideoReformatter()
@@ -108,7 +118,8 @@ class ToRGB:
         # Once a video: a frame asked for its side data lives on until Python collects garbage.
         if self._orientation is None:
             self._orientation = Orientation.of_frame(frame)
-            self._size = apply_size(self._rule, *self._orientation.size(frame.height, frame.width))
+            shown = shown_size(frame.height, frame.width, self._pixel_aspect)
+            self._size = apply_size(self._rule, *self._orientation.size(*shown))
         height, width = self._orientation.size(*self._size)
         picture = self._reformatter.reformat(
             frame, width=width, height=height, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
+from av.video.reformatter import ColorTrc
+
 from kinema.errors import MediaError
 from kinema.media.container import Complaints
-from kinema.media.picture import Orientation
+from kinema.media.picture import Orientation, shown_size
 from kinema.media.source import OpenSource, Source, opened
 from kinema.media.stream import VideoStream
+
+_HDR_TRANSFERS = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
+"""PQ and HLG (ITU-R BT.2100)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,13 +28,17 @@ class VideoInfo:
     pixel_format: str
     """As stored, such as ``yuv420p10le``."""
     width: int
-    """Pixels of the upright picture."""
+    """Pixels of the upright picture, which are square."""
     height: int
-    """Pixels of the upright picture."""
+    """Pixels of the upright picture, which are square."""
+    pixel_aspect: float
+    """Width of a stored pixel over its height; where it is not 1, frames are stretched to square pixels."""
     rotation: int
     """Degrees by which the stored picture is turned counter-clockwise to be upright: 0, 90, 180 or 270."""
     is_interlaced: bool
     """Whether the first frame is flagged as two fields; frames are given as stored, not deinterlaced."""
+    is_hdr: bool
+    """Whether the first frame is coded for high dynamic range; frames come as coded, not mapped to less."""
     average_fps: float | None
     """Frames a second on average; None where the container states none."""
     num_frames: int | None
@@ -77,7 +86,8 @@ def probe_open(source: OpenSource) -> VideoInfo:
 def _describe(name: str, video: VideoStream, frame: Any) -> VideoInfo:
     container, stream = video.container, video.stream
     orientation = Orientation.of_frame(frame)
-    height, width = orientation.size(frame.height, frame.width)
+    pixel_aspect = video.pixel_aspect
+    height, width = orientation.size(*shown_size(frame.height, frame.width, pixel_aspect))
     audio = next(iter(container.streams.audio), None)
     sound = audio and audio.codec_context  # None also where FFmpeg does not know the codec
     return VideoInfo(
@@ -87,8 +97,10 @@ def _describe(name: str, video: VideoStream, frame: Any) -> VideoInfo:
         pixel_format=frame.format.name,
         width=width,
         height=height,
+        pixel_aspect=float(pixel_aspect),
         rotation=frame.rotation % 360,
         is_interlaced=frame.interlaced_frame,
+        is_hdr=frame.color_trc in _HDR_TRANSFERS,
         average_fps=float(stream.average_rate) if stream.average_rate else None,
         num_frames=stream.frames or None,
         start_s=None if stream.start_time is None else float(stream.start_time * stream.time_base),

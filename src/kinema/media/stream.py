@@ -1,6 +1,7 @@
 """The video stream of one open file: its packets, and the frames they decode to."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -11,6 +12,9 @@ from kinema.media.source import OpenSource
 
 _SKIPPING_CODECS = {"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"}
 """Codecs whose decoder takes ``skip_frame`` frame by frame; that of AV1 reads it once, when it is opened."""
+
+_MOST_STRETCHED = 16
+"""Pixels of another aspect than 1/16 to 16 are damage, and taken for square."""
 
 
 class VideoStream:
@@ -25,6 +29,12 @@ class VideoStream:
         self._num_threads = num_threads
         self._complaints = complaints
         self._open()
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of a stored pixel over its height, as the container or else the codec states it."""
+        stated = self.stream.sample_aspect_ratio or Fraction(1)  # None or 0 where nobody does
+        return stated if 1 <= max(stated, 1 / stated) <= _MOST_STRETCHED else Fraction(1)
 
     def packets(self) -> Iterator[Any]:
         """Packets that hold frames, from the present position on, as ``av.Packet``."""
