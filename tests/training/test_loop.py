@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -80,6 +81,19 @@ def test_a_stage_learns_and_logs(tmp_path):
     assert [line["step"] for line in lines] == list(range(5, 61, 5))
     assert lines[0]["loss"] > 2.0
     assert lines[-1]["loss"] < 0.2
+
+
+def test_samples_that_were_too_long_are_counted(tmp_path):
+    class CutsOne(LetterProcessor):
+        def __call__(self, conversations, *, with_labels: bool) -> ModelInputs:
+            return replace(super().__call__(conversations, with_labels=with_labels), num_cut=1)
+
+        def with_settings(self, **settings: object) -> "CutsOne":
+            return self
+
+    train(TinyModel(), CutsOne(), [stage(num_steps=10)], run(tmp_path))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["cut_samples"] for line in lines] == [5, 5]
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path):

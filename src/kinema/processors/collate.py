@@ -27,6 +27,8 @@ class Sample:
     """(N,) int64."""
     visual: VisualInputs | None = None
     """None for text alone."""
+    is_cut: bool = False
+    """Whether its end was cut off, see ``cut_sample``."""
 
     def __post_init__(self) -> None:
         features = 0 if self.visual is None else _kept_tokens(self.visual)
@@ -58,6 +60,7 @@ def pad_samples(samples: Sequence[Sample], pad_id: int) -> ModelInputs:
         labels=None if labels is None else pad_sequence(labels, batch_first=True, padding_value=IGNORE_INDEX),
         visual=_join_visuals(samples),
         visual_mask=pad_sequence([s.visual_mask for s in samples], batch_first=True, padding_value=0.0),
+        num_cut=sum(sample.is_cut for sample in samples),
     )
 
 
@@ -79,6 +82,7 @@ def pack_samples(samples: Sequence[Sample]) -> ModelInputs:
         visual=_join_visuals(samples),
         visual_mask=torch.cat([sample.visual_mask for sample in samples])[None],
         segment_lengths=tuple(len(sample.input_ids) for sample in samples),
+        num_cut=sum(sample.is_cut for sample in samples),
     )
 
 

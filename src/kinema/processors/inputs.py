@@ -60,6 +60,8 @@ class ModelInputs:
     """(B, N) bool, True at the placeholders, as many as there are kept visual tokens."""
     segment_lengths: tuple[int, ...] | None = None
     """Lengths of the samples packed into a batch of one row; None where a row is a sample."""
+    num_cut: int = 0
+    """Samples of the batch whose end was cut off, because they were too long."""
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> "ModelInputs":
         """Move every tensor to a device; ``dtype`` changes the pixels only."""

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from kinema.datasets.mixture import Mixture
 from kinema.distributed.world import joined_world, rank, wait_for_all, world_size
 from kinema.errors import ConfigError
+from kinema.processors.inputs import ModelInputs
 from kinema.processors.messages import Conversation
 from kinema.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from kinema.training.optimizer import build_optimizer
@@ -185,7 +186,7 @@ class _Shares(Sampler[list[int]]):
 
 
 class StepLog:
-    """One JSON line every few steps: loss, rates, and how fast it goes."""
+    """One JSON line every few steps: loss, rates, how fast it goes, and how many samples were too long."""
 
     def __init__(self, path: Path, stage: Stage, *, every: int) -> None:
         self.path, self.stage, self.every = path, stage, every
@@ -194,7 +195,7 @@ class StepLog:
 
     def _restart(self) -> None:
         self.losses: list[float] = []
-        self.num_samples = self.num_tokens = 0
+        self.num_samples = self.num_tokens = self.num_cut = 0
         self.started = time.perf_counter()
 
     def add(self, step: int, loss: float, grad_norm: float, factor: float, inputs: Batch) -> None:
@@ -202,6 +203,7 @@ class StepLog:
         self.losses.append(loss)
         self.num_samples += len(inputs.input_ids)
         self.num_tokens += inputs.input_ids.numel()
+        self.num_cut += inputs.num_cut if isinstance(inputs, ModelInputs) else 0
         if (step + 1) % self.every:
             return
         seconds = time.perf_counter() - self.started
@@ -214,6 +216,7 @@ class StepLog:
             "rate_factor": round(factor, 4),
             "samples_per_s": round(self.num_samples / seconds, 2),
             "tokens_per_s": round(self.num_tokens / seconds),
+            "cut_samples": self.num_cut,
         }
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -20,6 +20,7 @@ from kinema.processors.chat import (
     turns_to_text,
 )
 from kinema.processors.collate import Sample, pack_samples, pad_samples
+from kinema.processors.cut import cut_sample
 from kinema.processors.inputs import ModelInputs
 from kinema.processors.labels import StreamRule, supervise, thin_decisions
 from kinema.processors.messages import Conversation, ImagePart, VideoPart
@@ -70,6 +71,8 @@ class VideoLLaMA3ProcessorConfig:
     resampler: Resampler = "pillow"
     pruning: Pruning = field(default_factory=PreviousFramePruning)
     stream_labels: StreamRule = "decision"
+    max_length: int | None = None
+    """Most tokens of a sample with labels, whose end is cut off beyond; 16384 in the published training."""
 
     def __post_init__(self) -> None:
         if min(self.patch_size, self.image_merge_size, self.video_merge_size) < 1:
@@ -162,7 +165,8 @@ class VideoLLaMA3Processor:
             pack: put the conversations end to end into one row instead of padding.
 
         Raises:
-            InputError: if a conversation holds what the model does not take.
+            InputError: if a conversation holds what the model does not take, or one that is cut to
+                ``max_length`` has no label left.
             MediaError: if a file cannot be read.
             OutOfBudgetError: if a token budget cannot be kept.
         """
@@ -210,6 +214,8 @@ class VideoLLaMA3Processor:
             labels=None if labels is None else torch.tensor(labels, dtype=torch.int64),
             visual=None if visuals is None else visuals.inputs,
         )
+        if with_labels and self.config.max_length is not None:
+            sample = cut_sample(sample, self.config.max_length)
         return PreparedConversation(sample=sample, text=turns_to_text(turns), visuals=visuals)
 
     def render(self, conversation: Conversation, *, add_generation_prompt: bool = False) -> str:
