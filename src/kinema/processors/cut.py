@@ -13,8 +13,8 @@ from kinema.processors.labels import IGNORE_INDEX
 def cut_sample(sample: Sample, max_length: int) -> Sample:
     """The first ``max_length`` tokens of a sample, and the visual features whose placeholders are among them.
 
-    As in training by DAMO-NLP-SG/VideoLLaMA3 at commit 05cee23 (``model_max_length``), which takes for granted
-    that all features belong to one image or video. The encoder still sees whole frames; what has lost its
+    As in training by DAMO-NLP-SG/VideoLLaMA3 at commit 05cee23 (``model_max_length``), which takes for
+    granted that all features belong to one image or video. The encoder still sees whole frames; what has lost its
     placeholder is dropped after it, like a pruned token.
 
     Raises:
@@ -26,8 +26,8 @@ def cut_sample(sample: Sample, max_length: int) -> Sample:
     labels = None if sample.labels is None else sample.labels[:max_length]
     if labels is not None and (labels == IGNORE_INDEX).all():
         raise InputError(
-            f"a sample of {len(sample.input_ids)} tokens, {int(sample.visual_mask.sum())} of them visual, has "
-            f"no label among its first {max_length}. Give it fewer visual tokens, or raise max_length."
+            f"a sample of {len(sample.input_ids)} tokens, {int(sample.visual_mask.sum())} of them visual, "
+            f"has no label among its first {max_length}. Give it fewer visual tokens, or raise max_length."
         )
     return replace(
         sample,
