@@ -98,3 +98,37 @@ def test_a_folder_without_or_with_a_broken_tokenizer_is_named(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(WeightsError, match=r"tokenizer\.json: not a tokenizer"):
         load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+def test_a_vocabulary_of_word_pieces_gives_the_tokens_of_bert(tmp_path, lowercase):
+    transformers = pytest.importorskip("transformers")
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "cafe",
+        "Café",
+        "what",
+        "What",
+        "is",
+        "##s",
+        "?",
+        "中",
+    ]
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lowercase}))
+    tokenizer = load_tokenizer(tmp_path)
+    theirs = transformers.BertTokenizer(
+        vocab={piece: index for index, piece in enumerate(pieces)}, do_lower_case=lowercase
+    )
+    for text in (*TEXTS, "Cafés", "what [MASK] is"):
+        assert tokenizer.encode(text).ids == theirs(text)["input_ids"][1:-1], text
+
+
+def test_a_list_of_words_that_is_no_vocabulary_is_refused(tmp_path):
+    (tmp_path / "vocab.txt").write_text("cat\ndog")
+    with pytest.raises(WeightsError, match="no vocabulary of word pieces"):
+        load_tokenizer(tmp_path)

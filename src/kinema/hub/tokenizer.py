@@ -1,11 +1,11 @@
-"""Read a byte-level BPE tokenizer from a checkpoint folder, from whichever files it comes in."""
+"""Read a tokenizer, byte-level BPE or word pieces, from whichever files a checkpoint folder has."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
-from tokenizers.models import BPE
+from tokenizers.models import BPE, WordPiece
 
 from kinema.errors import WeightsError
 from kinema.hub.files import read_json
@@ -22,6 +22,7 @@ _CLIP_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}
 
 _CLIP_WORD_END = "</w>"
 """What ends a word in CLIP's vocabularies, and in no other's."""
+_BERT_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -38,9 +39,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         tokenizer = _from_whole_file(folder / "tokenizer.json")
     elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
         tokenizer = _from_vocabulary(folder / "vocab.json", folder / "merges.txt")
+    elif (folder / "vocab.txt").is_file():
+        tokenizer = _from_word_pieces(folder)
     else:
         raise WeightsError(
-            f"{folder}: no tokenizer.json, and no vocab.json with merges.txt; fetch them again."
+            f"{folder}: no tokenizer.json, no vocab.json with merges.txt, and no vocab.txt; fetch them again."
         )
     for token_id, token in sorted(_added_tokens(folder).items()):
         _add_at(tokenizer, token_id, token, folder)
@@ -82,6 +85,21 @@ def _from_vocabulary(vocabulary: Path, merges: Path) -> Tokenizer:
         to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, to_bytes])
     tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
+
+
+def _from_word_pieces(folder: Path) -> Tokenizer:
+    vocabulary = folder / "vocab.txt"
+    ids = {piece: index for index, piece in enumerate(vocabulary.read_text(encoding="utf-8").splitlines())}
+    if "[UNK]" not in ids:
+        raise WeightsError(f"{vocabulary}: no vocabulary of word pieces, which has [UNK]; fetch it again.")
+    config = folder / "tokenizer_config.json"
+    lowercase = read_json(config).get("do_lower_case", True) if config.is_file() else True
+    tokenizer = Tokenizer(WordPiece(ids, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    add_special_tokens(tokenizer, [token for token in _BERT_TOKENS if token in ids])
     return tokenizer
 
 

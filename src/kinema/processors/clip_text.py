@@ -1,34 +1,15 @@
 """Texts to the token ids that a CLIP text tower reads. B texts, N positions."""
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from kinema.errors import ConfigError, InputError, ModelWarning
+from kinema.errors import ConfigError
+from kinema.processors.text_inputs import TextInputs, encode_texts
 from kinema.processors.tokenizer import TextTokenizer
 
 START, END = "<|startoftext|>", "<|endoftext|>"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TextInputs:
-    """Several texts for a text tower."""
-
-    input_ids: Tensor
-    """(B, N) int64, padded on the right with the end token."""
-    attention_mask: Tensor
-    """(B, N) bool, True through the first end token."""
-
-    def shortened(self) -> "TextInputs":
-        """As wide as the longest text: a causal tower that is read at the end token sees no difference."""
-        longest = int(self.attention_mask.sum(-1).max())
-        return TextInputs(
-            input_ids=self.input_ids[:, :longest], attention_mask=self.attention_mask[:, :longest]
-        )
 
 
 class CLIPTokenizer:
@@ -60,31 +41,12 @@ class CLIPTokenizer:
         return self._text.backend
 
     def __call__(self, texts: Sequence[str]) -> TextInputs:
-        """Ids of texts; what looks like a special token in them is ordinary characters.
-
-        Raises:
-            InputError: if no text is given, or one string instead of several.
-
-        Warns:
-            ModelWarning: once, if texts are longer than the tower; their ends are left out.
-        """
-        if isinstance(texts, str) or len(texts) == 0:
-            raise InputError(f"texts must be a list of at least one string, got {texts!r}.")
-        rows = [self._text.encode(text) for text in texts]
-        room = self.num_positions - 2
-        too_long = [text for text, row in zip(texts, rows, strict=True) if len(row) > room]
-        if too_long:
-            warnings.warn(
-                f"{len(too_long)} of {len(texts)} texts have over {room} tokens; their ends are left out, as "
-                f"of {too_long[0][:40]!r}.",
-                ModelWarning,
-                stacklevel=2,
-            )
-        lengths = torch.tensor([min(len(row), room) + 2 for row in rows])
+        """Ids of texts, padded with the end token; cut, refused and warned of as by ``encode_texts``."""
+        rows = encode_texts(self._text, texts, most=self.num_positions - 2)
         input_ids = torch.full((len(rows), self.num_positions), self.end_id)
         for index, row in enumerate(rows):
-            kept = torch.tensor([self.start_id, *row[:room]])
-            input_ids[index, : len(kept)] = kept
+            input_ids[index, : len(row) + 1] = torch.tensor([self.start_id, *row])
+        lengths = torch.tensor([len(row) + 2 for row in rows])
         return TextInputs(
             input_ids=input_ids, attention_mask=torch.arange(self.num_positions) < lengths[:, None]
         )
