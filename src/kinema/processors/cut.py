@@ -2,11 +2,8 @@
 
 from dataclasses import replace
 
-import torch
-
 from kinema.errors import InputError
 from kinema.processors.collate import Sample
-from kinema.processors.inputs import VisualInputs
 from kinema.processors.labels import IGNORE_INDEX
 
 
@@ -14,8 +11,8 @@ def cut_sample(sample: Sample, max_length: int) -> Sample:
     """The first ``max_length`` tokens of a sample, and the visual features whose placeholders are among them.
 
     As in training by DAMO-NLP-SG/VideoLLaMA3 at commit 05cee23 (``model_max_length``), which takes for
-    granted that all features belong to one image or video. The encoder still sees whole frames; what has lost its
-    placeholder is dropped after it, like a pruned token.
+    granted that all features belong to one image or video. The encoder still sees whole frames; what has lost
+    its placeholder is dropped after it, like a pruned token.
 
     Raises:
         InputError: if the sample has labels and none is left: nothing could be learned from it.
@@ -34,13 +31,6 @@ def cut_sample(sample: Sample, max_length: int) -> Sample:
         input_ids=sample.input_ids[:max_length],
         visual_mask=visual_mask,
         labels=labels,
-        visual=None if sample.visual is None else _keep_first(sample.visual, int(visual_mask.sum())),
+        visual=None if sample.visual is None else sample.visual.first_tokens(int(visual_mask.sum())),
         is_cut=True,
     )
-
-
-def _keep_first(visual: VisualInputs, num_kept: int) -> VisualInputs:
-    keep = visual.keep_mask
-    if keep is None:
-        keep = torch.ones(int(visual.tokens_per_item.sum()), dtype=torch.bool)
-    return replace(visual, keep_mask=keep & (keep.cumsum(0) <= num_kept))
