@@ -5,10 +5,39 @@ turn or stand for an image.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from tokenizers import Tokenizer
 
 from kinema.errors import InputError
+
+
+class TokenSpan(NamedTuple):
+    """A token and where in the text it begins."""
+
+    token: int
+    start: int
+    """Index of a character; 0 too where it begins before the text, as a blank that a tokenizer puts there."""
+
+
+class PromptTokenizer(Protocol):
+    """What prompts are written with, whatever kind of tokenizer a family has."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, special tokens included; an embedding may have more rows."""
+
+    def has(self, token: str) -> bool:
+        """Whether there is a token of exactly this text."""
+
+    def special_id(self, token: str) -> int:
+        """Id of a special token."""
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text; special tokens in it are ordinary characters."""
+
+    def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
+        """Text of tokens, special tokens left out unless asked for."""
 
 
 class TextTokenizer:

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+
+from kinema.errors import InputError
+from kinema.processors.official_labels import official_ids
+from kinema.processors.sentence_pieces import SentencePieceTokenizer
+
+
+@pytest.fixture(scope="module")
+def golden(golden_dir):
+    return json.loads((golden_dir / "video_llava/tokenization.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def model(golden_dir) -> bytes:
+    return (golden_dir / "video_llava/tokenizer.model").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def tokenizer(model) -> SentencePieceTokenizer:
+    return SentencePieceTokenizer(model, added_tokens={"<image>": 0})
+
+
+@pytest.mark.parametrize("legacy", [True, False])
+def test_markers_and_special_strings_become_ids_as_in_the_original(golden, model, legacy):
+    tokenizer = SentencePieceTokenizer(model, legacy=legacy)
+    for case in golden["marker_tokenization"]:
+        expected = case[f"ids_legacy_{str(legacy).lower()}"]
+        assert official_ids(case["text"], tokenizer) == expected, case["text"]
+
+
+def test_special_strings_of_a_text_are_characters(golden, tokenizer):
+    special = golden["special_ids"]
+    assert tokenizer.special_id("</s>") == special["eos"]
+    for text in ("</s>", "<s>hi", "a<unk>b", "<image>"):
+        ids = tokenizer.encode(text)
+        assert not {special["bos"], special["eos"], special["unk"]} & set(ids)
+        assert tokenizer.decode(ids) == text
+
+
+def test_spans_say_where_tokens_begin(tokenizer):
+    text = "ASSISTANT:  hé 日"
+    spans = tokenizer.encode_spans(text)
+    starts = [span.start for span in spans]
+    assert starts[0] == 0
+    assert starts == sorted(starts)
+    words = [tokenizer.decode([span.token]) for span in spans]
+    assert text[starts[words.index(":")]] == ":"
+    assert starts[-3:] == [len(text) - 1] * 3  # three bytes of one character
+    assert tokenizer.encode_spans("") == []
+
+
+def test_added_tokens_are_special(tokenizer, model):
+    assert tokenizer.special_id("<image>") == 0
+    added = SentencePieceTokenizer(model, added_tokens={"<video>": tokenizer.vocab_size + 1})
+    assert added.vocab_size == tokenizer.vocab_size + 2
+    assert added.has("<video>")
+    assert added.decode([added.special_id("<video>"), *added.encode("hi")]) == "hi"
+    ids = [added.special_id("<video>"), *added.encode("hi"), added.special_id("</s>")]
+    assert added.decode(ids, skip_special_tokens=False) == "<video>hi</s>"
+
+
+def test_a_token_that_is_not_there_is_named(tokenizer):
+    assert not tokenizer.has("<|im_end|>")
+    with pytest.raises(InputError, match="no token '<.im_end.>'"):
+        tokenizer.special_id("<|im_end|>")
+
+
+def test_the_model_can_be_saved(tokenizer, model):
+    assert SentencePieceTokenizer(tokenizer.model).encode("a man") == tokenizer.encode("a man")
