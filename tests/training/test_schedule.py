@@ -14,3 +14,9 @@ def test_the_rate_warms_up_peaks_and_falls_to_its_floor():
 
 def test_without_warm_up_the_first_step_has_the_peak_rate():
     assert Cosine(warmup_ratio=0.0).factor(0, 10) == pytest.approx(1.0)
+
+
+def test_a_run_may_say_how_many_steps_warm_up():
+    schedule = Cosine(num_warmup=4)
+    assert schedule.factor(0, 1000) == pytest.approx(0.25)
+    assert schedule.factor(4, 1000) == pytest.approx(1.0)

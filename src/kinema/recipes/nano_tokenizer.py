@@ -1,6 +1,6 @@
 """The tokenizer of nano: a byte-level BPE of the language of the toybox."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -24,12 +24,15 @@ _PIECES = r" ?[A-Za-z]+| ?\d+\.\d| ?\d|\n| ?[^\sA-Za-z\d]+|\s"
 """A word, a time such as 2.5, a digit, a line end, or punctuation: what one token is made of."""
 
 
-def nano_tokenizer(num_samples: int = 3000, seed: int = 0) -> Tokenizer:
+def nano_tokenizer(
+    num_samples: int = 3000, seed: int = 0, *, special_tokens: Sequence[str] = SPECIAL_TOKENS
+) -> Tokenizer:
     """Learn the merges from captions and questions; any other text is spelled out in bytes.
 
     Args:
         num_samples: of each kind of training sample.
         seed: of the samples.
+        special_tokens: get the largest ids, in this order.
     """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -40,12 +43,12 @@ def nano_tokenizer(num_samples: int = 3000, seed: int = 0) -> Tokenizer:
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB_SIZE - len(SPECIAL_TOKENS),
+        vocab_size=VOCAB_SIZE - len(special_tokens),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     tokenizer.train_from_iterator(_texts(num_samples, seed), trainer)
-    tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
+    tokenizer.add_special_tokens(list(special_tokens))
     return tokenizer
 
 

@@ -1,13 +1,13 @@
-"""What nano's vision encoder knows before the four stages: to name what each patch shows.
+"""What a nano vision encoder knows before the published stages: to name what each patch shows.
 
-The published run starts from SigLIP, trained by others on billions of pictures (arXiv 2501.13106). nano's
-encoder starts from nothing and learns from still pictures of the toybox, patch by patch: the shape, colour
-and size of the toy at its middle, or that there is none, and where in the picture that is. The heads are
-thrown away.
+The published runs start from SigLIP (arXiv 2501.13106) or OpenCLIP (arXiv 2310.01852), trained by others on
+billions of pictures. A nano encoder starts from nothing and learns from still pictures of the toybox, patch
+by patch: the shape, colour and size of the toy at its middle, or that there is none, and where in the picture
+that is. The heads are thrown away.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,24 +57,63 @@ class VisionPretraining:
     bfloat16: bool = False
 
 
+Picture = NDArray[np.uint8]
+"""(H, W, 3), RGB."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchReader:
+    """How an encoder is shown pictures, and what it says of their patches."""
+
+    encoder: nn.Module
+    features: Callable[[list[Picture]], Tensor]
+    """Features of all patches of all pictures, row by row, end to end: (P, D)."""
+    hidden_size: int
+    patch_size: int
+    multiple: int
+    """Sides of pictures are multiples of this many pixels."""
+    draw_size: Callable[[np.random.Generator], tuple[int, int]]
+    """Height and width of the next picture."""
+
+
 def pretrain_vision(encoder: NaViT, config: VisionPretraining) -> dict[str, float]:
-    """Train the encoder in place.
+    """Train the encoder of nano in place, on pictures of many sizes; returns as ``pretrain_patches``."""
+
+    def features(pictures: list[Picture]) -> Tensor:
+        pixels = [to_patches(picture[None], patch_size=side, merge_size=1) for picture in pictures]
+        grids = [[1, picture.shape[0] // side, picture.shape[1] // side] for picture in pictures]
+        merge_sizes = torch.ones(len(grids), dtype=torch.int64)
+        return encoder.encode(torch.cat(pixels), torch.tensor(grids), merge_sizes)
+
+    side = encoder.config.patch_size
+    reader = PatchReader(
+        encoder=encoder,
+        features=features,
+        hidden_size=encoder.config.hidden_size,
+        patch_size=side,
+        multiple=2 * side,
+        draw_size=lambda rng: draw_size(rng, num_frames=4),
+    )
+    return pretrain_patches(reader, config)
+
+
+def pretrain_patches(reader: PatchReader, config: VisionPretraining) -> dict[str, float]:
+    """Train an encoder in place.
 
     Returns:
         Accuracy a head over the last 100 steps, on pictures never seen before.
     """
-    width = encoder.config.hidden_size
-    heads = nn.ModuleDict({name: nn.Linear(width, classes) for name, classes in CLASSES.items()})
+    heads = nn.ModuleDict({name: nn.Linear(reader.hidden_size, classes) for name, classes in CLASSES.items()})
     optimizer = build_optimizer(
-        nn.ModuleDict({"encoder": encoder, "heads": heads}),
+        nn.ModuleDict({"encoder": reader.encoder, "heads": heads}),
         {"encoder": config.learning_rate, "heads": config.learning_rate},
         OptimizerConfig(rule="muon", weight_decay=0.05, betas=(0.9, 0.98)),
     )
     schedule = Cosine(warmup_ratio=0.02, final_ratio=0.05)
     recent: list[dict[str, float]] = []
-    for step, (pixel_values, grid_thw, merge_sizes, labels) in enumerate(_batches(encoder, config)):
+    for step, (pictures, labels) in enumerate(_batches(reader, config)):
         with training_precision("cpu", bfloat16=config.bfloat16):
-            features = encoder.encode(pixel_values, grid_thw, merge_sizes)  # (P, D)
+            features = reader.features(pictures)  # (P, D)
             logits = {name: head(features).float() for name, head in heads.items()}
         loss = _loss(logits, labels)
         loss.backward()
@@ -119,35 +158,33 @@ def patch_labels(scene: Scene, time_s: float, rows: int, columns: int) -> dict[s
 
 
 def _batches(
-    encoder: NaViT, config: VisionPretraining
-) -> Iterator[tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]]:
-    patch_size = encoder.config.patch_size
+    reader: PatchReader, config: VisionPretraining
+) -> Iterator[tuple[list[Picture], dict[str, Tensor]]]:
+    side = reader.patch_size
     for step in range(config.num_steps):
         rng = np.random.default_rng([config.seed, step])
-        pixels, grids, labels = [], [], []
+        pictures, labels = [], []
         for _ in range(config.batch_size):
-            frame, scene, time_s = _picture(rng, side=2 * patch_size)
-            rows, columns = frame.shape[0] // patch_size, frame.shape[1] // patch_size
-            pixels.append(to_patches(frame[None], patch_size=patch_size, merge_size=1))
-            grids.append([1, rows, columns])
+            picture, scene, time_s = _picture(rng, reader)
+            rows, columns = picture.shape[0] // side, picture.shape[1] // side
+            pictures.append(picture)
             labels.append(patch_labels(scene, time_s, rows, columns))
         joined = {
             name: torch.from_numpy(np.concatenate([label[name].ravel() for label in labels]))
             for name in labels[0]
         }
-        merge_sizes = torch.ones(len(grids), dtype=torch.int64)
-        yield torch.cat(pixels), torch.tensor(grids), merge_sizes, joined
+        yield pictures, joined
 
 
-def _picture(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], Scene, float]:
-    height, width = draw_size(rng, num_frames=4)
+def _picture(rng: np.random.Generator, reader: PatchReader) -> tuple[Picture, Scene, float]:
+    height, width = reader.draw_size(rng)
     if rng.random() < 0.8:
         scene, time_s = _crowd(rng, height, width), 0.0
     else:
         scene = make_scene(int(rng.integers(2**62)), level=1, split="train", height=height, width=width)
         time_s = float(rng.uniform(0.0, scene.duration_s - 0.01))
     frame = as_filmed(scene.render([time_s]), rng)
-    height, width = (max(1, round(length / side)) * side for length in frame.shape[1:3])
+    height, width = (max(1, round(length / reader.multiple)) * reader.multiple for length in frame.shape[1:3])
     return resize_frames(frame, height, width)[0], scene, time_s
 
 

@@ -1,0 +1,111 @@
+"""Low-rank updates (LoRA, arXiv 2106.09685) that are learned beside frozen weights, and folded in afterwards.
+
+Checkpoints that hold such updates are merged as they are read, see ``hub.lora``. D input width.
+"""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from kinema.errors import ConfigError
+from kinema.hub.lora import LoraConfig
+from kinema.modules.linear import Linear
+
+
+class LowRank(nn.Module):
+    """What is added to the output of a linear layer: alpha / r · B A x, zero before training.
+
+    A fused layer, such as query, key and value in one, gets an update for each of its parts, as the published
+    models have for their separate layers.
+    """
+
+    def __init__(
+        self,
+        base: nn.Linear,
+        config: LoraConfig,
+        *,
+        num_parts: int,
+        dropout: float,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        if base.out_features % num_parts:
+            raise ConfigError(f"{base.out_features} outputs are not {num_parts} equal parts.")
+        self.scaling = config.scaling
+        self.dropout = nn.Dropout(dropout)
+        down = torch.empty(num_parts, config.rank, base.in_features)
+        down.uniform_(-(base.in_features**-0.5), base.in_features**-0.5, generator=generator)
+        self.down = nn.Parameter(down.to(base.weight))
+        self.up = nn.Parameter(base.weight.new_zeros(num_parts, base.out_features // num_parts, config.rank))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D_out)."""
+        low = torch.einsum("...i,kri->...kr", self.dropout(x), self.down)
+        return self.scaling * torch.einsum("...kr,kor->...ko", low, self.up).flatten(-2)
+
+    def update(self) -> Tensor:
+        """What is added to the weight, (D_out, D), computed in float32."""
+        return self.scaling * (self.up.float() @ self.down.float()).flatten(0, 1)
+
+
+class LowRankLinear(Linear):
+    """A linear layer with an update beside it; its own weight and bias keep their names."""
+
+    def __init__(self, base: nn.Linear, low_rank: LowRank) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = base.in_features, base.out_features
+        self.weight, self.bias = base.weight, base.bias
+        self.low_rank = low_rank
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D_out)."""
+        return super().forward(x) + self.low_rank(x)
+
+
+def add_low_rank(
+    model: nn.Module,
+    targets: Mapping[str, int],
+    config: LoraConfig,
+    *,
+    dropout: float = 0.0,
+    generator: torch.Generator,
+) -> None:
+    """Put updates beside linear layers, in place; a stage learns them as the part ``NAME.low_rank``.
+
+    Args:
+        model: whatever holds the layers.
+        targets: paths of linear layers, ``*`` for any one step, to the number of parts fused in each.
+        config: rank and alpha.
+        dropout: share of inputs of the updates that are dropped in training.
+        generator: draws A; B starts at zero.
+
+    Raises:
+        ConfigError: if a path leads to no linear layer.
+    """
+    for target, num_parts in targets.items():
+        pattern = re.compile(re.escape(target).replace(r"\*", "[^.]+"))
+        found = [name for name, module in model.named_modules() if pattern.fullmatch(name)]
+        if not found or any(not isinstance(model.get_submodule(name), nn.Linear) for name in found):
+            raise ConfigError(f"{target} must name linear layers; it names {found or 'nothing'}.")
+        for name in found:
+            base = model.get_submodule(name)
+            assert isinstance(base, nn.Linear)
+            beside = LowRank(base, config, num_parts=num_parts, dropout=dropout, generator=generator)
+            model.set_submodule(name, LowRankLinear(base, beside))
+
+
+def merge_low_rank(model: nn.Module) -> int:
+    """Fold every update into its weight, in place; the model is then as it would have been without.
+
+    Returns:
+        How many layers had one.
+    """
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, LowRankLinear)}
+    for name, layer in layers.items():
+        plain = Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+        merged = (layer.weight.float() + layer.low_rank.update()).to(layer.weight.dtype)
+        plain.weight, plain.bias = nn.Parameter(merged.detach()), layer.bias
+        model.set_submodule(name, plain)
+    return len(layers)
