@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from kinema.errors import WeightsError
 from kinema.hub.files import TensorFiles, open_checkpoint
-from kinema.hub.keymap import Fuse, Ignore, KeyMap, Rename, Reshape, Split, Tied
+from kinema.hub.keymap import Fuse, Ignore, KeyMap, Rename, Reshape, Split, Tied, Unsqueeze
 
 LAYOUT = KeyMap(
     "toy",
@@ -14,6 +14,7 @@ LAYOUT = KeyMap(
         Rename("block.*.norm.weight", "layers.*.norm.weight"),
         Fuse(("block.*.q", "block.*.k"), "layers.*.qk", rows=(2, 1)),
         Reshape("patch.weight", "patch.weight", their_columns=(2, 2)),
+        Unsqueeze("table", "table", num_ones=2),
         Split("up_and_gate", ("up", "gate")),
         Ignore("old.*", reason="a test"),
         Tied("copy", same_as="patch.weight"),
@@ -23,6 +24,7 @@ SHAPES = {
     "layers.0.norm.weight": (3,),
     "layers.0.qk": (3, 1),
     "patch.weight": (2, 4),
+    "table": (3,),
     "up": (1, 1),
     "gate": (2, 1),
 }
@@ -34,6 +36,7 @@ def their_tensors() -> dict[str, torch.Tensor]:
         "block.0.q": torch.tensor([[1.0], [2.0]]),
         "block.0.k": torch.tensor([[3.0]]),
         "patch.weight": torch.arange(8.0).reshape(2, 2, 2),
+        "table": torch.tensor([[[4.0, 5.0, 6.0]]]),
         "up_and_gate": torch.tensor([[7.0], [8.0], [9.0]]),
     }
 
@@ -48,6 +51,7 @@ def test_rows_are_fused_split_and_reshaped_in_order(tmp_path):
     assert state["layers.0.norm.weight"].tolist() == [1, 2, 3]
     assert state["layers.0.qk"].tolist() == [[1], [2], [3]]
     assert state["patch.weight"].tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert state["table"].tolist() == [4, 5, 6]
     assert state["up"].tolist() == [[7]]
     assert state["gate"].tolist() == [[8], [9]]
 

@@ -76,6 +76,21 @@ class Reshape:
 
 
 @dataclass(frozen=True)
+class Unsqueeze:
+    """The same tensor with dimensions of size one in front: a table that the file holds as a batch of one."""
+
+    theirs: str
+    ours: str
+    num_ones: int = 1
+
+    def entries(self, stars: Sequence[str], shapes: Mapping[str, Shape]) -> Inventory:
+        """What the file holds for one match of the rule."""
+        ours = _fill(self.ours, stars)
+        shape = (1,) * self.num_ones + shapes[ours]
+        return {_fill(self.theirs, stars): Entry(shape, (Part(ours),))}
+
+
+@dataclass(frozen=True)
 class Fuse:
     """Several tensors of the file, stacked by rows into one of ours."""
 
@@ -133,7 +148,7 @@ class Tied:
     """Whether files that we write hold the copy too, as the published ones of this layout do."""
 
 
-PlacingRule = Rename | Reshape | Fuse | Split
+PlacingRule = Rename | Reshape | Unsqueeze | Fuse | Split
 Rule = PlacingRule | Ignore | Tied
 
 
