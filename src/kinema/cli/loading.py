@@ -7,14 +7,46 @@ from typing import TYPE_CHECKING
 
 from kinema.cli.console import STDERR, note, spinner
 from kinema.cli.options import NANO, PlaceOptions
-from kinema.errors import ConfigError, MediaError
+from kinema.errors import ConfigError, InputError, MediaError
 
 if TYPE_CHECKING:
+    from kinema.inference.embedding import EmbeddingModel
     from kinema.inference.engine import VideoLanguageModel
 
 
 def load(name: str, place: PlaceOptions) -> "VideoLanguageModel":
-    """Load a model by name."""
+    """Load a model that can be asked.
+
+    Raises:
+        InputError: if it embeds.
+    """
+    from kinema.inference.engine import VideoLanguageModel
+
+    model = _load(name, place)
+    if not isinstance(model, VideoLanguageModel):
+        raise InputError(
+            f"{name} embeds and writes no text; use 'kinema embed {name} ...', or another model."
+        )
+    return model
+
+
+def load_embedding(name: str, place: PlaceOptions) -> "EmbeddingModel":
+    """Load a model that embeds.
+
+    Raises:
+        InputError: if it answers in text.
+    """
+    from kinema.inference.embedding import EmbeddingModel
+
+    model = _load(name, place)
+    if not isinstance(model, EmbeddingModel):
+        raise InputError(
+            f"{name} writes text and has no vectors; take a model that embeds, see 'kinema models'."
+        )
+    return model
+
+
+def _load(name: str, place: PlaceOptions) -> "VideoLanguageModel | EmbeddingModel":
     import kinema
 
     with shown(f"loading {name}", name, offline=place.offline):

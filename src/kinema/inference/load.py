@@ -1,4 +1,4 @@
-"""``kinema.load``: a checkpoint by name to a model that can be asked, on the best device there is."""
+"""``kinema.load``: a checkpoint by name to a model that answers or embeds, on the best device there is."""
 
 from math import prod
 from pathlib import Path
@@ -8,11 +8,13 @@ import torch
 from kinema.errors import ConfigError, OutOfBudgetError
 from kinema.hub.files import TensorFiles, open_checkpoint
 from kinema.hub.generation import GenerationDefaults
+from kinema.inference.embedding import EmbeddingModel
 from kinema.inference.engine import VideoLanguageModel
 from kinema.inference.memory import free_bytes
 from kinema.inference.profile import Profile
 from kinema.inference.runner import RunSettings
 from kinema.inference.sampling import SamplingConfig
+from kinema.inference.tower import Tower
 from kinema.models.registry import NANO, find_checkpoint, load_model
 
 
@@ -27,8 +29,11 @@ def load(
     token: str | None = None,
     cache_dir: str | Path | None = None,
     settings: RunSettings | None = None,
-) -> VideoLanguageModel:
+) -> VideoLanguageModel | EmbeddingModel:
     """Load a model together with its processor.
+
+    What comes back depends on what the checkpoint is made for: most can be asked, such as VideoLLaMA3;
+    LanguageBind embeds.
 
     Args:
         source: a hub id such as ``"DAMO-NLP-SG/VideoLLaMA3-2B"``, a folder, or None for the embedded
@@ -41,12 +46,12 @@ def load(
         offline: use the hub's cache only.
         token: for gated or private repositories.
         cache_dir: where downloads are kept; None for the hub's own cache.
-        settings: how much is worked on at a time; None for what suits the device.
+        settings: how much is worked on at a time by a model that is asked; None for what suits the device.
 
     Raises:
         WeightsError: if there is no such checkpoint, or it is not whole.
         OutOfBudgetError: if the weights are larger than what the device has left.
-        ConfigError: if there is no such device or dtype.
+        ConfigError: if there is no such device or dtype, or ``settings`` are given for a model that embeds.
     """
     place = choose_device() if device is None else parse_device(device)
     number = choose_dtype(place) if dtype is None else parse_dtype(dtype)
@@ -54,6 +59,12 @@ def load(
     folder = find_checkpoint(name, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
     check_room(open_checkpoint(folder), place, number)
     loaded = load_model(folder, dtype=number, device=place, compat=compat)
+    if loaded.generation is None:
+        if settings is not None:
+            raise ConfigError(
+                f"{name} embeds and cannot be asked; pass batch_size to its embed methods instead."
+            )
+        return EmbeddingModel(Tower(loaded.model, loaded.processor))
     return VideoLanguageModel(
         loaded.model,
         loaded.processor,

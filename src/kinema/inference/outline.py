@@ -5,6 +5,7 @@ from typing import Unpack
 
 import torch
 
+from kinema.errors import InputError
 from kinema.hub.download import SETTINGS_FILES
 from kinema.inference.load import choose_device, choose_dtype, default_sampling, parse_device, parse_dtype
 from kinema.inference.plan import Plan, make_plan
@@ -41,7 +42,7 @@ def plan_unloaded(
 
     Raises:
         WeightsError: if there is no such checkpoint.
-        InputError: if the model does not take what is given.
+        InputError: if the model does not take what is given, or embeds.
         MediaError: if a file cannot be read.
     """
     place = choose_device() if device is None else parse_device(device)
@@ -49,6 +50,8 @@ def plan_unloaded(
     name = NANO if source is None else source
     folder = find_checkpoint(name, revision=revision, offline=offline, files=SETTINGS_FILES)
     outline = load_outline(folder, dtype=number)
+    if outline.generation is None:
+        raise InputError(f"{name} embeds and cannot be asked, so there is no answer to plan for.")
     asked = Profile.load(folder).caption_prompt if question is None else question
     request = build_request(media, asked, options, default_sampling(outline.generation))
     runner = Runner(

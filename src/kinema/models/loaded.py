@@ -18,6 +18,7 @@ class Loaded(Generic[Model, Processor]):
 
     model: Model
     processor: Processor
-    generation: GenerationDefaults
+    generation: GenerationDefaults | None
+    """How it writes; None for a model that embeds, and writes nothing."""
     folder: Path
     """Where it was read from."""

@@ -27,6 +27,15 @@ class LanguageBindConfig:
     projection_size: int
 
 
+PUBLISHED: dict[str, str] = {
+    Modality.IMAGE: "LanguageBind/LanguageBind_Image",
+    Modality.VIDEO: "LanguageBind/LanguageBind_Video_merge",
+    Modality.AUDIO: "LanguageBind/LanguageBind_Audio",
+    Modality.DEPTH: "LanguageBind/LanguageBind_Depth",
+    Modality.THERMAL: "LanguageBind/LanguageBind_Thermal",
+}
+"""A released checkpoint of each modality; their text towers are one and the same."""
+
 AUDIO_SIZE = (126, 1036)
 """Mel bins and columns of time that the published audio towers see: 9 x 74 patches."""
 NUM_FRAMES = 8
