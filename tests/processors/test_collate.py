@@ -35,6 +35,13 @@ def test_rows_are_padded_on_the_right():
     assert not batch.visual_mask.any()
 
 
+def test_rows_can_be_padded_on_the_left():
+    batch = pad_samples([sample([1, 2, 3]), sample([4], labels=None)], pad_id=9, side="left")
+    assert batch.input_ids.tolist() == [[1, 2, 3], [9, 9, 4]]
+    assert batch.attention_mask.tolist() == [[True, True, True], [False, False, True]]
+    assert batch.position_ids.tolist() == [[0, 1, 2], [0, 0, 0]]
+
+
 def test_rows_of_one_length_need_no_attention_mask():
     assert pad_samples([sample([1, 2]), sample([3, 4])], pad_id=9).attention_mask is None
 

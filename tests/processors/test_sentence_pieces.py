@@ -63,7 +63,7 @@ def test_added_tokens_are_special(tokenizer, model):
 
 def test_a_token_that_is_not_there_is_named(tokenizer):
     assert not tokenizer.has("<|im_end|>")
-    with pytest.raises(InputError, match="no token '<.im_end.>'"):
+    with pytest.raises(InputError, match=r"no token '<.im_end.>'"):
         tokenizer.special_id("<|im_end|>")
 
 

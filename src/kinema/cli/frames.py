@@ -47,7 +47,7 @@ def write_seen(
 
 
 def _write_item(visuals: "EncodedVisuals", index: int, folder: Path) -> dict[str, Any]:
-    item, is_kept = visuals.items[index], _kept_blocks(visuals, index)
+    item, is_kept = visuals.items[index], visuals.inputs.kept(index)
     frames = []
     for number, pixels in enumerate(visuals.frames(index)):
         file, time_s, kept = f"{index:02d}-{number:04d}.png", item.times_s[number], is_kept[number]
@@ -56,16 +56,6 @@ def _write_item(visuals: "EncodedVisuals", index: int, folder: Path) -> dict[str
         blocks = ["".join("#" if block else "." for block in row) for row in kept]
         frames.append({"file": file, "time_s": time_s, "kept_tokens": int(kept.sum()), "blocks": blocks})
     return {"name": item.name, "kind": item.kind, "original_size": list(item.original_size), "frames": frames}
-
-
-def _kept_blocks(visuals: "EncodedVisuals", index: int) -> NDArray[np.bool_]:
-    """(T, rows, columns) of tokens, True where the model reads one."""
-    item, inputs = visuals.items[index], visuals.inputs
-    num_frames, rows, columns = item.grid_thw
-    shape = (num_frames, rows // item.merge_size, columns // item.merge_size)
-    if inputs.keep_mask is None:
-        return np.ones(shape, np.bool_)
-    return inputs.keep_mask.split(inputs.tokens_per_item.tolist())[index].numpy().reshape(shape)
 
 
 def _draw(pixels: NDArray[np.uint8], is_kept: NDArray[np.bool_], label: str) -> Image.Image:

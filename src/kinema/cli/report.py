@@ -24,12 +24,11 @@ def describe_usage(usage: "Usage") -> dict[str, Any]:
 
 def describe_item(item: "VisualItem") -> dict[str, Any]:
     """One image or video: which frames of it, how large, how many tokens."""
-    num_frames, rows, columns = item.grid_thw
     return {
         "name": item.name,
         "kind": item.kind,
         "original_size": list(item.original_size),
-        "tokens": num_frames * rows * columns // item.merge_size**2,
+        "tokens": item.num_tokens,
         "frames": [
             {"time_s": time_s, "kept_tokens": kept}
             for time_s, kept in zip(item.times_s, item.tokens_per_frame, strict=True)

@@ -76,13 +76,13 @@ class Load:
     @property
     def num_visual(self) -> int:
         """Visual tokens before pruning."""
-        return sum(math.prod(item.grid_thw) // item.merge_size**2 for item in self.items)
+        return sum(item.num_tokens for item in self.items)
 
     @property
     def largest_part(self) -> int:
         """Patches that the encoder takes at once."""
-        largest_frame = max((item.grid_thw[1] * item.grid_thw[2] for item in self.items), default=0)
-        return min(self.num_patches, max(self.max_patches, largest_frame))
+        together = [item.frames_together * item.grid_thw[1] * item.grid_thw[2] for item in self.items]
+        return min(self.num_patches, max(self.max_patches, *together, 0))
 
 
 def forecast(

@@ -13,7 +13,7 @@ from kinema.modules.language.decoder import Decoder
 from kinema.processors.chat import EncodedTurn
 from kinema.processors.inputs import ModelInputs
 from kinema.processors.messages import Conversation
-from kinema.processors.tokenizer import TextTokenizer
+from kinema.processors.tokenizer import PromptTokenizer
 from kinema.processors.visuals import EncodedVisuals, VisualItem
 
 
@@ -69,7 +69,10 @@ class Processor(Protocol):
     Two steps, because the first is done once a video and the second once a question.
     """
 
-    tokenizer: TextTokenizer
+    @property
+    def tokenizer(self) -> PromptTokenizer:
+        """Reads and writes what stands between media."""
+        ...
 
     def measure(self, conversation: Conversation) -> tuple[VisualItem, ...]:
         """What ``encode`` would give, before pruning. Files are looked at, no frame is decoded."""

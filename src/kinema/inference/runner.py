@@ -17,7 +17,7 @@ from kinema.inference.generate import Answer, decode, prefill, write_answers
 from kinema.inference.protocols import Network, Processor
 from kinema.inference.sampling import Sampler, SamplingConfig
 from kinema.inference.usage import Usage, synchronize
-from kinema.processors.inputs import ModelInputs, VisualInputs
+from kinema.processors.inputs import ModelInputs, Visual
 from kinema.processors.messages import Conversation
 from kinema.processors.visuals import VisualItem
 
@@ -185,7 +185,7 @@ class Runner:
             usage.new_tokens = sum(len(answer.tokens) for answer in answers)
             yield row
 
-    def _embed(self, prompt: Prompt, visual: VisualInputs | None) -> Tensor:
+    def _embed(self, prompt: Prompt, visual: Visual | None) -> Tensor:
         inputs = ModelInputs(
             input_ids=torch.tensor([prompt.ids]),
             position_ids=torch.arange(len(prompt.ids))[None],

@@ -1,6 +1,5 @@
 """What one answer took: frames, tokens and seconds."""
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,7 +59,7 @@ class Usage:
     def add_items(self, items: tuple[VisualItem, ...]) -> None:
         """Add images and videos that were encoded in this call."""
         self.items += items
-        made = sum(math.prod(item.grid_thw) // item.merge_size**2 for item in items)
+        made = sum(item.num_tokens for item in items)
         self.encoded_tokens += made
         self.visual_tokens += made
         self.kept_tokens += sum(sum(item.tokens_per_frame) for item in items)

@@ -1,8 +1,27 @@
 """Put visual features where their placeholders stand."""
 
+from typing import TypeVar
+
 from torch import Tensor
 
 from kinema.errors import InputError
+from kinema.processors.inputs import Visual
+
+Wanted = TypeVar("Wanted")
+
+
+def expect_visual(visual: Visual, wanted: type[Wanted]) -> Wanted:
+    """Visual inputs of the kind that a model takes.
+
+    Raises:
+        InputError: if they are of another kind.
+    """
+    if not isinstance(visual, wanted):
+        raise InputError(
+            f"this model takes {wanted.__name__}, got {type(visual).__name__}; "
+            "make inputs with its own processor."
+        )
+    return visual
 
 
 def place_visual(text: Tensor, visual: Tensor, visual_mask: Tensor) -> Tensor:

@@ -5,14 +5,18 @@ B rows, N text positions, S visual items.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from kinema.errors import InputError
-from kinema.processors.inputs import ModelInputs, VisualInputs
+from kinema.processors.inputs import ModelInputs, Visual
 from kinema.processors.labels import IGNORE_INDEX
+
+PaddingSide = Literal["right", "left"]
+"""Where short rows are filled up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +29,13 @@ class Sample:
     """(N,) bool, True at placeholders."""
     labels: Tensor | None = None
     """(N,) int64."""
-    visual: VisualInputs | None = None
+    visual: Visual | None = None
     """None for text alone."""
     is_cut: bool = False
     """Whether its end was cut off, see ``cut_sample``."""
 
     def __post_init__(self) -> None:
-        features = 0 if self.visual is None else _kept_tokens(self.visual)
+        features = 0 if self.visual is None else self.visual.num_tokens
         if int(self.visual_mask.sum()) != features:
             raise InputError(
                 f"the prompt has {int(self.visual_mask.sum())} placeholders for {features} visual tokens; "
@@ -39,27 +43,34 @@ class Sample:
             )
 
 
-def pad_samples(samples: Sequence[Sample], pad_id: int) -> ModelInputs:
-    """One row a sample, padded on the right.
+def pad_samples(samples: Sequence[Sample], pad_id: int, *, side: PaddingSide = "right") -> ModelInputs:
+    """One row a sample, padded on a side.
 
     Args:
         samples: at least one; all of them with labels, or none.
         pad_id: token that fills the rows.
+        side: where. Positions count from the first real token; those of padding are 0.
 
     Raises:
         InputError: if there is no sample, or only some have labels.
     """
     labels = _all_labels(samples)
-    lengths = torch.tensor([len(sample.input_ids) for sample in samples])
-    positions = torch.arange(int(lengths.max()))
-    is_real = positions < lengths[:, None]  # (B, N)
+    lengths = torch.tensor([len(sample.input_ids) for sample in samples])[:, None]
+    longest = int(lengths.max())
+    places = torch.arange(longest).expand(len(samples), -1)
+    positions = places if side == "right" else places - (longest - lengths)
+    is_real = (positions >= 0) & (positions < lengths)  # (B, N)
+
+    def padded(rows: Sequence[Tensor], value: float) -> Tensor:
+        return pad_sequence(list(rows), batch_first=True, padding_value=value, padding_side=side)
+
     return ModelInputs(
-        input_ids=pad_sequence([s.input_ids for s in samples], batch_first=True, padding_value=pad_id),
+        input_ids=padded([sample.input_ids for sample in samples], pad_id),
         position_ids=torch.where(is_real, positions, 0),
         attention_mask=None if is_real.all() else is_real,
-        labels=None if labels is None else pad_sequence(labels, batch_first=True, padding_value=IGNORE_INDEX),
+        labels=None if labels is None else padded(labels, IGNORE_INDEX),
         visual=_join_visuals(samples),
-        visual_mask=pad_sequence([s.visual_mask for s in samples], batch_first=True, padding_value=0.0),
+        visual_mask=padded([sample.visual_mask for sample in samples], 0.0),
         num_cut=sum(sample.is_cut for sample in samples),
     )
 
@@ -86,19 +97,6 @@ def pack_samples(samples: Sequence[Sample]) -> ModelInputs:
     )
 
 
-def join_visuals(visuals: Sequence[VisualInputs]) -> VisualInputs:
-    """Items of several samples, in order; the mask is None only where nothing is pruned anywhere."""
-    masks = None
-    if any(visual.keep_mask is not None for visual in visuals):
-        masks = torch.cat([_keep_mask(visual) for visual in visuals])
-    return VisualInputs(
-        pixel_values=torch.cat([visual.pixel_values for visual in visuals]),
-        grid_thw=torch.cat([visual.grid_thw for visual in visuals]),
-        merge_sizes=torch.cat([visual.merge_sizes for visual in visuals]),
-        keep_mask=masks,
-    )
-
-
 def _all_labels(samples: Sequence[Sample]) -> list[Tensor] | None:
     if not samples:
         raise InputError("a batch needs at least one sample.")
@@ -110,16 +108,6 @@ def _all_labels(samples: Sequence[Sample]) -> list[Tensor] | None:
     return labels or None
 
 
-def _join_visuals(samples: Sequence[Sample]) -> VisualInputs | None:
+def _join_visuals(samples: Sequence[Sample]) -> Visual | None:
     visuals = [sample.visual for sample in samples if sample.visual is not None]
-    return join_visuals(visuals) if visuals else None
-
-
-def _keep_mask(visual: VisualInputs) -> Tensor:
-    if visual.keep_mask is not None:
-        return visual.keep_mask
-    return torch.ones(int(visual.tokens_per_item.sum()), dtype=torch.bool)
-
-
-def _kept_tokens(visual: VisualInputs) -> int:
-    return int(visual.tokens_per_item.sum() if visual.keep_mask is None else visual.keep_mask.sum())
+    return type(visuals[0]).join(visuals) if visuals else None

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinema.errors import InputError
-from kinema.processors.inputs import VisualInputs
-from kinema.processors.patches import from_patches, to_patches
+from kinema.processors.inputs import Visual, VisualInputs
+from kinema.processors.patches import to_patches
 from kinema.processors.pruning import NoPruning, Pruning
 from kinema.processors.resize import ItemSize, Resampler, ResizeRule, resize_frames
 
@@ -60,6 +60,16 @@ class VisualItem:
     merge_size: int
     tokens_per_frame: tuple[int, ...]
     """Visual tokens that are left of each frame after pruning."""
+    class_tokens: int = 0
+    """Tokens of each frame beside those of its patches."""
+    frames_together: int = 1
+    """Frames that the encoder cannot take apart."""
+
+    @property
+    def num_tokens(self) -> int:
+        """Visual tokens before pruning."""
+        frames, rows, columns = self.grid_thw
+        return frames * ((rows // self.merge_size) * (columns // self.merge_size) + self.class_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,20 +77,11 @@ class EncodedVisuals:
     """All images and videos of one call."""
 
     items: tuple[VisualItem, ...]
-    inputs: VisualInputs
+    inputs: Visual
 
     def frames(self, index: int) -> NDArray[np.uint8]:
         """What the model sees of an item, (T, H, W, 3), pruned blocks in mid-grey."""
-        item = self.items[index]
-        patches = self.inputs.grid_thw.prod(-1)
-        start = int(patches[:index].sum())
-        rows = self.inputs.pixel_values[start : start + int(patches[index])].clone()
-        if self.inputs.keep_mask is not None:
-            tokens = self.inputs.tokens_per_item
-            first = int(tokens[:index].sum())
-            keep = self.inputs.keep_mask[first : first + int(tokens[index])]
-            rows[~keep.repeat_interleave(item.merge_size**2)] = 0.0
-        return from_patches(rows, item.grid_thw, merge_size=item.merge_size)
+        return self.inputs.frames(index)
 
 
 def measure_clips(

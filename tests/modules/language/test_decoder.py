@@ -192,3 +192,24 @@ def test_the_families_are_fields_of_one_config(name):
         expected = theirs(input_ids=ids).logits[0]
     assert expected.std() > 0.5
     torch.testing.assert_close(run(with_their_weights(config, theirs), ids), expected, atol=1e-4, rtol=0)
+
+
+@torch.inference_mode()
+def test_padding_on_either_side_changes_no_real_token():
+    decoder = build(CONFIG)
+    ids, padding = random_ids(5), torch.zeros(1, 2, dtype=torch.int64)
+    alone = run(decoder, ids)
+    right = torch.tensor([[True] * 5 + [False] * 2])
+    close(run(decoder, torch.cat([ids, padding], 1), attention_mask=right)[:5], alone)
+    positions = torch.tensor([[0, 0, 0, 1, 2, 3, 4]])
+    left = torch.cat([padding, ids], 1)
+    close(run(decoder, left, positions=positions, attention_mask=right.flip(1))[2:], alone)
+    windowed = build(replace(CONFIG, sliding_window=3))
+    expected = run(windowed, ids)
+    close(run(windowed, left, positions=positions, attention_mask=right.flip(1))[2:], expected)
+
+
+def test_padding_on_the_left_has_no_place_in_a_cache():
+    decoder, ids = build(CONFIG), random_ids(3)
+    with pytest.raises(ValueError, match="padded on the left cannot be read into a cache"):
+        run(decoder, ids, cache=GrowingCache(CONFIG), attention_mask=torch.tensor([[False, True, True]]))

@@ -69,25 +69,36 @@ class Decoder(nn.Module):
         *,
         cache: KeyValueCache | None = None,
         segment_lengths: Sequence[int] | None = None,
+        attention_mask: Tensor | None = None,
     ) -> Tensor:
         """Hidden states after the final norm.
 
-        Padding on the right needs no mask: no real token looks at it.
+        Padding on the right needs no mask: no real token looks at it. What stands in padding is of no use.
 
         Args:
             inputs_embeds: (B, N, D).
             position_ids: (B, N).
             cache: keys and values of earlier positions; the new ones are appended.
             segment_lengths: lengths of samples packed into a single row, between which nothing is seen.
+            attention_mask: (B, N) bool, False at padding; only padding on the left makes a difference, and
+                it has no place in a cache.
 
         Returns:
             (B, N, D).
         """
+        if attention_mask is not None and attention_mask[:, 0].all():
+            attention_mask = None
+        if attention_mask is not None and cache is not None:
+            raise ValueError(
+                "rows that are padded on the left cannot be read into a cache; pad on the right."
+            )
         if segment_lengths is not None and (cache is not None or len(inputs_embeds) != 1):
             raise ValueError("segment_lengths packs samples into a batch of one row, without a cache.")
         cos, sin = rotation(text_angles(position_ids, self.config.head_dim, self.config.rope_theta))
         cos, sin = cos[:, None], sin[:, None]  # (B, 1, N, d/2)
         mask = self._mask(inputs_embeds, cache, segment_lengths)
+        if attention_mask is not None:
+            mask = _without_padding(mask, attention_mask)
         hidden_states = inputs_embeds
         for layer in self.layers:
             hidden_states = layer(hidden_states, cos, sin, mask, cache, segment_lengths)
@@ -119,6 +130,19 @@ class Decoder(nn.Module):
         if row_mask is not None:
             mask = mask & row_mask[:, None]  # (B, N, L + N)
         return mask[:, None] if mask.ndim == 3 else mask[None, None]
+
+
+def _without_padding(mask: Tensor | None, is_real: Tensor) -> Tensor:
+    """What each position sees of a batch with padding, (B, 1, N, N) bool; padding sees itself, not nothing.
+
+    Args:
+        mask: (1, 1, N, N) bool; None for all before it.
+        is_real: (B, N) bool.
+    """
+    num_positions = is_real.shape[1]
+    itself = torch.eye(num_positions, dtype=torch.bool, device=is_real.device)
+    causal = torch.ones_like(itself).tril() if mask is None else mask[0, 0]
+    return (causal & is_real[:, None] | itself)[:, None]
 
 
 class DecoderLayer(nn.Module):
