@@ -90,7 +90,8 @@ def _from_vocabulary(vocabulary: Path, merges: Path) -> Tokenizer:
 
 def _from_word_pieces(folder: Path) -> Tokenizer:
     vocabulary = folder / "vocab.txt"
-    ids = {piece: index for index, piece in enumerate(vocabulary.read_text(encoding="utf-8").splitlines())}
+    lines = vocabulary.read_text(encoding="utf-8").rstrip("\n").split("\n")  # words may hold other line ends
+    ids = {piece: index for index, piece in enumerate(lines)}
     if "[UNK]" not in ids:
         raise WeightsError(f"{vocabulary}: no vocabulary of word pieces, which has [UNK]; fetch it again.")
     config = folder / "tokenizer_config.json"

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from golden_case import GoldenCase
+from golden_stage2 import beats_config
 from safetensors.torch import save_file
 
 from kinema.errors import ConfigError, InputError, WeightsError
@@ -9,22 +10,6 @@ from kinema.hub.keymap import KeyMap
 from kinema.models.beats_keys import beats_rules
 from kinema.modules.audio.beats import BEATs, BEATsConfig, distance_buckets, token_padding
 from kinema.processors.beats_features import BEATsFeaturesConfig, normalised_fbank
-
-
-def config_of(content):
-    """Of a golden case's sizes, which are named as in BEATs' own config."""
-    return BEATsConfig(
-        hidden_size=content["encoder_embed_dim"],
-        intermediate_size=content["encoder_ffn_embed_dim"],
-        num_layers=content["encoder_layers"],
-        num_heads=content["encoder_attention_heads"],
-        patch_size=content["input_patch_size"],
-        patch_embedding_size=content["embed_dim"],
-        position_kernel=content["conv_pos"],
-        position_groups=content["conv_pos_groups"],
-        num_buckets=content["num_buckets"],
-        max_distance=content["max_distance"],
-    )
 
 
 def keymap_of(config):
@@ -38,7 +23,7 @@ def case(golden_dir):
 
 @pytest.fixture(scope="module")
 def encoder(case):
-    config = config_of(case.config["beats"])
+    config = beats_config(case.config["beats"])
     with torch.device("meta"):
         encoder = BEATs(config)
     keymap_of(config).load_into(encoder, open_checkpoint(case.folder / "weights.safetensors"))

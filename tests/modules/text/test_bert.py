@@ -1,25 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from golden_case import GoldenCase
+from golden_stage2 import stage2_config
 
 from kinema.errors import ConfigError, InputError, WeightsError
 from kinema.hub.files import open_checkpoint
 from kinema.hub.keymap import Ignore, KeyMap
 from kinema.models.bert_keys import bert_rules
 from kinema.modules.text.bert import Bert, BertConfig
-
-
-def config_of(content, memory_size):
-    return BertConfig(
-        vocab_size=content["vocab_size"],
-        hidden_size=content["hidden_size"],
-        intermediate_size=content["intermediate_size"],
-        num_layers=content["num_hidden_layers"],
-        num_heads=content["num_attention_heads"],
-        max_positions=content["max_position_embeddings"],
-        fusion_layer=content["fusion_layer"],
-        memory_size=memory_size,
-    )
 
 
 def keymap_of(config):
@@ -35,7 +25,7 @@ def case(golden_dir):
 
 @pytest.fixture(scope="module")
 def bert(case):
-    config = config_of(case.config["text"], memory_size=case.config["vision"]["embed_dim"])
+    config = stage2_config(case.config).text
     with torch.device("meta"):
         bert = Bert(config)
     keymap_of(config).load_into(bert, open_checkpoint(case.folder / "weights.safetensors"))
@@ -80,7 +70,7 @@ def test_padding_changes_nothing_of_a_text(case, bert):
 
 
 def test_a_file_without_the_memory_width_of_the_model_is_refused(case, bert):
-    config = config_of(case.config["text"], memory_size=bert.config.memory_size + 1)
+    config = replace(bert.config, memory_size=bert.config.memory_size + 1)
     with pytest.raises(WeightsError, match=r"crossattention\.self\.key\.weight is"):
         keymap_of(config).load_into(Bert(config), open_checkpoint(case.folder / "weights.safetensors"))
 
