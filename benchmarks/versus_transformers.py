@@ -4,25 +4,19 @@
 
 A model of middle size is saved in transformers' layout and loaded by both. Of every line the outputs are
 compared first; then both sides take turns, and medians are printed. Where transformers has several ways to
-the same result, each is timed and the fastest counts. float32, sdpa attention, no gradients. Peak memory is
-that of a process of its own, beyond what it held after its imports. Linux only.
+the same result, each is timed and the fastest counts. float32, sdpa attention, no gradients. Linux only.
 
-Their preprocessing is the Pillow image processor, frame by frame: their video processor needs torchvision.
-Theirs computes no pruning mask, so ours prunes nothing.
+The clip is a real one, or where there is none a film of the toybox. Their preprocessing is the Pillow image
+processor, frame by frame, as their video processor needs torchvision; their reader is PyAV, as OpenCV gives
+other pixels. Theirs computes no pruning mask, so ours prunes nothing.
 """
 
 import argparse
-import gc
-import json
-import os
-import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,51 +24,32 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
 from torch import Tensor
 
-from kinema.inference.cache import StaticCache
-from kinema.inference.generate import decode, prefill
-from kinema.inference.runner import RunSettings
+from kinema.inference.generate import decode
 from kinema.inference.sampling import Sampler, SamplingConfig
 from kinema.media.video import open_video
 from kinema.models.videollama3 import checkpoint
-from kinema.models.videollama3.config import VideoLLaMA3Config
-from kinema.models.videollama3.keys import Layout
 from kinema.models.videollama3.model import VideoLLaMA3
-from kinema.models.videollama3.processor import VideoLLaMA3Processor, VideoLLaMA3ProcessorConfig
-from kinema.modules.language.decoder import DecoderConfig
-from kinema.modules.vision.navit import NaViTConfig, split_frames
-from kinema.processors.inputs import ModelInputs, VisualInputs
+from kinema.modules.vision.navit import split_frames
+from kinema.processors.inputs import VisualInputs
 from kinema.processors.messages import VideoPart
-from kinema.processors.pruning import NoPruning
 from kinema.processors.read import ReadSettings
-from kinema.processors.tokenizer import TextTokenizer
-
-ROOT = Path(__file__).parent.parent
-TOKENIZER = ROOT / "tests/golden/videollama3/tokenizer/tokenizer.json"
-CLIP = ROOT.parent / "shared/media/room_640x360_24fps_audio.mp4"
-
-CONFIG = VideoLLaMA3Config(
-    vision=NaViTConfig(hidden_size=384, intermediate_size=1536, num_layers=12, num_heads=6),
-    language=DecoderConfig(
-        vocab_size=32000,
-        hidden_size=512,
-        intermediate_size=1536,
-        num_layers=12,
-        num_heads=8,
-        num_kv_heads=2,
-        head_dim=64,
-        max_positions=32768,
-        rope_theta=1e6,
-        attention_bias=True,
-        tie_word_embeddings=True,
-    ),
+from kinema.toybox import make_scene, write_clip
+from mid_size import (
+    SETTINGS,
+    VIDEO,
+    load_theirs,
+    machine,
+    make_processor,
+    our_prefill,
+    prompt_ids,
+    saved,
+    visual_inputs,
 )
-SETTINGS = RunSettings.for_device(torch.device("cpu"))
 
-VIDEO = ([[16, 16, 30]], [2])
-"""16 frames of 224 x 420 pixels: grid_thw, merge_sizes."""
+REAL_CLIP = Path(__file__).parent.parent.parent / "shared/media/room_640x360_24fps_audio.mp4"
+
 IMAGES = ([[1, 24, 32], [1, 16, 30], [1, 40, 20], [1, 12, 12], [1, 30, 40]], [1] * 5)
 NUM_PREFILL, NUM_PROMPT, NUM_NEW = 1500, 1000, 128
 
@@ -124,46 +99,14 @@ def timed(work: Callable[[], Any]) -> Run:
     return run
 
 
-def make_processor(**settings: Any) -> VideoLLaMA3Processor:
-    """Ours, without pruning."""
-    config = VideoLLaMA3ProcessorConfig(pruning=NoPruning(), **settings)
-    return VideoLLaMA3Processor(TextTokenizer(Tokenizer.from_file(str(TOKENIZER))), config)
-
-
-def load_theirs(folder: Path) -> Any:
-    """Their class, so that no token ends an answer."""
-    import transformers
-
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    model = transformers.VideoLlama3ForConditionalGeneration.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation="sdpa"
-    )
-    model.generation_config.eos_token_id = None
-    return model.eval()
-
-
-def visual_inputs(grid_thw: Sequence[Sequence[int]], merge_sizes: Sequence[int]) -> VisualInputs:
-    """Noise of that form."""
-    grids = torch.tensor(grid_thw)
-    values = 3 * CONFIG.vision.patch_size**2
-    pixels = torch.rand(int(grids.prod(-1).sum()), values, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    return VisualInputs(pixel_values=pixels, grid_thw=grids, merge_sizes=torch.tensor(merge_sizes))
-
-
-def prompt_ids(length: int) -> Tensor:
-    """(1, N) tokens, none of them a placeholder."""
-    return torch.randint(1000, 30000, (1, length), generator=torch.Generator().manual_seed(0))
-
-
-def preprocessing() -> Iterator[Contest]:
+def preprocessing(clip: Path) -> Iterator[Contest]:
     """Frames to patches, then a file to patches."""
     from transformers.models.video_llama_3.image_processing_pil_video_llama_3 import (
         VideoLlama3ImageProcessorPil,
     )
     from transformers.video_utils import load_video
 
-    with open_video(CLIP) as video:
+    with open_video(clip) as video:
         frames = video.read(fps=1.0)
     ours = make_processor(reading=ReadSettings(sampling="transformers"))
     half, budget = [0.5, 0.5, 0.5], {"shortest_edge": 16 * 28**2, "longest_edge": 16384 * 28**2}
@@ -173,15 +116,15 @@ def preprocessing() -> Iterator[Contest]:
         return theirs(images=pictures, return_tensors="pt")["pixel_values"]
 
     yield Contest(
-        f"preprocess {len(frames)} frames of {CLIP.stem}",
+        f"preprocess {len(frames)} frames of {clip.stem}",
         timed(lambda: ours.encode_video(VideoPart(source=frames)).inputs.pixel_values),
         {"PIL": timed(lambda: patches_of(list(frames.data)))},
         atol=1e-6,
     )
     yield Contest(
-        f"read and preprocess {CLIP.stem}, 1 fps",
-        timed(lambda: ours.encode_video(VideoPart(source=CLIP)).inputs.pixel_values),
-        {"PyAV, PIL": timed(lambda: patches_of(list(load_video(str(CLIP), fps=1, backend="pyav")[0])))},
+        f"read and preprocess {clip.stem}, 1 fps",
+        timed(lambda: ours.encode_video(VideoPart(source=clip)).inputs.pixel_values),
+        {"PyAV, PIL": timed(lambda: patches_of(list(load_video(str(clip), fps=1, backend="pyav")[0])))},
         atol=1e-6,
     )
 
@@ -231,13 +174,6 @@ def reading(ours: VideoLLaMA3, theirs: Any) -> Contest:
     )
 
 
-def our_prefill(model: VideoLLaMA3, ids: Tensor, *, num_new: int = 0) -> tuple[Tensor, StaticCache]:
-    """Logits (1, V) and a cache with room for an answer."""
-    cache = StaticCache(CONFIG.language, ids.shape[1] + num_new)
-    embeds, positions = model.language_model.embed(ids), torch.arange(ids.shape[1])[None]
-    return prefill(model.language_model, embeds, positions, cache, chunk=SETTINGS.prefill_chunk), cache
-
-
 def writing(ours: VideoLLaMA3, theirs: Any) -> Contest:
     """Greedy tokens after the first one, which the prompt gives."""
     ids = prompt_ids(NUM_PROMPT)
@@ -272,83 +208,18 @@ def writing(ours: VideoLLaMA3, theirs: Any) -> Contest:
     )
 
 
-def peak_bytes(side: str, job: str, num_frames: int, folder: Path) -> int:
-    """Peak of a process of its own that loads the model and does a job, beyond its imports."""
-    command = [sys.executable, __file__, "--child", side, job, str(num_frames), str(folder)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def find_clip(folder: Path) -> Path:
+    """The real clip, or a film of the toybox in ``folder``."""
+    if REAL_CLIP.exists():
+        return REAL_CLIP
+    write_clip(make_scene(0, level=2, height=360, width=640), folder / "toybox.mp4")
+    return folder / "toybox.mp4"
 
 
-def measure_peak(side: str, job: str, num_frames: int, folder: Path) -> int:
-    """In the child: ``job`` is "vision", or "answer" with a prompt and a few new tokens."""
-    if side == "theirs":
-        import transformers  # noqa: F401
-    visual = visual_inputs([[num_frames, *VIDEO[0][0][1:]]], VIDEO[1])
-    gc.collect()
-    before = status_bytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
-    work = our_job if side == "ours" else their_job
-    with torch.inference_mode():
-        work(folder, visual, answer=job == "answer")
-    return status_bytes("VmHWM") - before
-
-
-def our_job(folder: Path, visual: VisualInputs, *, answer: bool) -> None:
-    """Encode the clip; where an answer is wanted, read it with a prompt and write 16 tokens."""
-    model = checkpoint.load_weights(folder)
-    if not answer:
-        model.encode_visual(visual, max_patches=SETTINGS.max_patches)
-        return
-    ids, mask = clip_prompt(folder, int(visual.tokens_per_item.sum()))
-    inputs = ModelInputs(input_ids=ids, position_ids=torch.arange(ids.shape[1])[None], visual=visual)
-    embeds = model.embed(replace(inputs, visual_mask=mask), max_patches=SETTINGS.max_patches)
-    cache = StaticCache(CONFIG.language, ids.shape[1] + 16)
-    logits = prefill(model.language_model, embeds, inputs.position_ids, cache, chunk=SETTINGS.prefill_chunk)
-    steps = decode(
-        model.language_model, logits, cache, torch.tensor([ids.shape[1]]), [Sampler(SamplingConfig())]
-    )
-    list(islice(steps, 16))
-
-
-def their_job(folder: Path, visual: VisualInputs, *, answer: bool) -> None:
-    """The same with theirs."""
-    model = load_theirs(folder)
-    clip = {
-        "pixel_values_videos": visual.pixel_values,
-        "video_grid_thw": visual.grid_thw,
-        "video_merge_sizes": visual.merge_sizes,
-    }
-    if not answer:
-        model.model.get_video_features(**clip)
-        return
-    ids, _ = clip_prompt(folder, int(visual.tokens_per_item.sum()))
-    model.generate(
-        input_ids=ids,
-        attention_mask=torch.ones_like(ids),
-        **clip,
-        do_sample=False,
-        max_new_tokens=16,
-        pad_token_id=0,
-    )
-
-
-def clip_prompt(folder: Path, num_visual: int) -> tuple[Tensor, Tensor]:
-    """(1, N) ids with a placeholder a visual token between 20 words, and where they stand."""
-    placeholder = json.loads((folder / "config.json").read_text())["video_token_id"]
-    words, clip = prompt_ids(10), torch.full((1, num_visual), placeholder)
-    ids = torch.cat((words, clip, words), dim=1)
-    return ids, ids == placeholder
-
-
-def status_bytes(field: str) -> int:
-    """A line of /proc/self/status."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
-
-
-def print_speed(folder: Path, repeats: int) -> None:
+def print_speed(folder: Path, clip: Path, repeats: int) -> None:
     """One Markdown row a contest."""
     ours, theirs = checkpoint.load_weights(folder), load_theirs(folder)
-    contests = [*preprocessing(), *vision(ours, theirs), reading(ours, theirs), writing(ours, theirs)]
+    contests = [*preprocessing(clip), *vision(ours, theirs), reading(ours, theirs), writing(ours, theirs)]
     print("| | ours | transformers | times as fast | theirs is |\n|---|---|---|---|---|")
     for contest in contests:
         contest.check()
@@ -359,42 +230,14 @@ def print_speed(folder: Path, repeats: int) -> None:
         print(f"| {contest.name} | {shown[0]} | {shown[1]} | {their_s / our_s:.2f} | {way} |", flush=True)
 
 
-def print_memory(folder: Path) -> None:
-    """Peaks of both sides, and how they grow with a clip."""
-    print("\n| peak memory | ours | transformers | theirs / ours |\n|---|---|---|---|")
-    for job, num_frames in (("answer", 16), ("vision", 16), ("vision", 64)):
-        ours, theirs = (peak_bytes(side, job, num_frames, folder) for side in ("ours", "theirs"))
-        name = f"{job}, {num_frames} frames of 224x420"
-        print(f"| {name} | {ours / 1e6:.0f} MB | {theirs / 1e6:.0f} MB | {theirs / ours:.2f} |", flush=True)
-
-
 def main(repeats: int) -> None:
     """Build, compare, print."""
-    import transformers
-
-    torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "model"
-        checkpoint.save(VideoLLaMA3(CONFIG), make_processor(), folder, layout=Layout.TRANSFORMERS)
-        print_speed(folder, repeats)
-        print_memory(folder)
-    cpu = next(
-        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
-    )
-    print(
-        f"\n{cpu.split(': ')[1]}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} thread(s); Python {platform.python_version()}, "
-        f"torch {torch.__version__}, transformers {transformers.__version__}; medians of {repeats}"
-    )
+    with saved() as folder, tempfile.TemporaryDirectory() as films:
+        print_speed(folder, find_clip(Path(films)), repeats)
+    print(f"\n{machine()}; medians of {repeats}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child is None:
-        main(arguments.repeats)
-    else:
-        side, job, num_frames, folder = arguments.child
-        print(measure_peak(side, job, int(num_frames), Path(folder)))
+    main(parser.parse_args().repeats)
