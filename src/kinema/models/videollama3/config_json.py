@@ -8,6 +8,7 @@ from typing import Any
 
 from kinema.errors import WeightsError
 from kinema.hub.config_fields import expect_field, required_field
+from kinema.models.decoder_json import TIED, decoder_fields, parse_decoder_config, parse_rope_theta
 from kinema.models.videollama3.config import VideoLLaMA3Config, siglip_navit
 from kinema.models.videollama3.keys import Layout
 from kinema.modules.language.decoder import DecoderConfig
@@ -19,8 +20,6 @@ TRANSFORMERS_TYPE = "video_llama_3"
 ENCODER_TYPE = "videollama3_vision_encoder"
 PUBLISHED_ENCODERS = ("DAMO-NLP-SG/SigLIP-NaViT", "DAMO-NLP-SG/VL3-SigLIP-NaViT")
 
-_TIED = "tie_word_embeddings"
-
 
 def parse_config(content: Mapping[str, Any]) -> VideoLLaMA3Config:
     """The sizes of a model, from its ``config.json``.
@@ -31,12 +30,14 @@ def parse_config(content: Mapping[str, Any]) -> VideoLLaMA3Config:
     model_type = content.get("model_type")
     if model_type == OFFICIAL_TYPE:
         expect_field(content, "mm_projector_type", "mlp2x_gelu")
-        return VideoLLaMA3Config(vision=_official_vision(content), language=parse_decoder_config(content))
+        return VideoLLaMA3Config(
+            vision=_official_vision(content), language=parse_decoder_config(content, attention_bias=True)
+        )
     if model_type == TRANSFORMERS_TYPE:
         text = dict(required_field(content, "text_config"))
-        text[_TIED] = bool(content.get(_TIED) or text.get(_TIED))
+        text[TIED] = bool(content.get(TIED) or text.get(TIED))
         vision = parse_vision_config(required_field(content, "vision_config"))
-        return VideoLLaMA3Config(vision=vision, language=parse_decoder_config(text))
+        return VideoLLaMA3Config(vision=vision, language=parse_decoder_config(text, attention_bias=True))
     raise WeightsError(
         f"model_type {model_type!r} is not VideoLLaMA3, which is {OFFICIAL_TYPE!r} or {TRANSFORMERS_TYPE!r}."
     )
@@ -57,29 +58,7 @@ def parse_vision_config(content: Mapping[str, Any]) -> NaViTConfig:
         num_heads=required_field(content, "num_attention_heads"),
         patch_size=required_field(content, "patch_size"),
         layer_norm_eps=content.get("layer_norm_eps", 1e-6),
-        rope_theta=_rope_theta(content, kind="axial", default=10000.0),
-    )
-
-
-def parse_decoder_config(content: Mapping[str, Any]) -> DecoderConfig:
-    """The sizes of a Qwen2 decoder, from the fields of a ``config.json``."""
-    expect_field(content, "hidden_act", "silu")
-    expect_field(content, "use_sliding_window", False)
-    hidden_size = required_field(content, "hidden_size")
-    num_heads = required_field(content, "num_attention_heads")
-    return DecoderConfig(
-        vocab_size=required_field(content, "vocab_size"),
-        hidden_size=hidden_size,
-        intermediate_size=required_field(content, "intermediate_size"),
-        num_layers=required_field(content, "num_hidden_layers"),
-        num_heads=num_heads,
-        num_kv_heads=required_field(content, "num_key_value_heads"),
-        head_dim=content.get("head_dim") or hidden_size // num_heads,
-        max_positions=required_field(content, "max_position_embeddings"),
-        rms_norm_eps=required_field(content, "rms_norm_eps"),
-        rope_theta=_rope_theta(content, kind="default", default=10000.0),
-        attention_bias=True,
-        tie_word_embeddings=bool(content.get(_TIED, False)),
+        rope_theta=parse_rope_theta(content, kind="axial", default=10000.0),
     )
 
 
@@ -117,7 +96,7 @@ def write_config(
             "model_type": TRANSFORMERS_TYPE,
             "image_token_id": tokenizer.special_id("<|image_pad|>"),
             "video_token_id": tokenizer.special_id("<|video_pad|>"),
-            _TIED: tied,
+            TIED: tied,
             "text_config": text,
             "vision_config": {**vision, "rope_parameters": axial},
             "dtype": dtype,
@@ -151,22 +130,7 @@ def _official_vision(content: Mapping[str, Any]) -> NaViTConfig:
 
 
 def _decoder_fields(config: DecoderConfig) -> dict[str, Any]:
-    return {
-        "hidden_size": config.hidden_size,
-        "intermediate_size": config.intermediate_size,
-        "num_hidden_layers": config.num_layers,
-        "num_attention_heads": config.num_heads,
-        "num_key_value_heads": config.num_kv_heads,
-        "head_dim": config.head_dim,
-        "vocab_size": config.vocab_size,
-        "max_position_embeddings": config.max_positions,
-        "rms_norm_eps": config.rms_norm_eps,
-        "hidden_act": "silu",
-        "attention_dropout": 0.0,
-        "use_sliding_window": False,
-        "sliding_window": None,
-        _TIED: config.tie_word_embeddings,
-    }
+    return {**decoder_fields(config), "use_sliding_window": False, "sliding_window": None}
 
 
 def _vision_fields(config: NaViTConfig) -> dict[str, Any]:
@@ -181,11 +145,3 @@ def _vision_fields(config: NaViTConfig) -> dict[str, Any]:
         "layer_norm_eps": config.layer_norm_eps,
         "attention_dropout": 0.0,
     }
-
-
-def _rope_theta(content: Mapping[str, Any], *, kind: str, default: float) -> float:
-    """From ``rope_parameters`` (transformers 5) or the older fields; scaled frequencies are refused."""
-    rope = content.get("rope_parameters") or {}
-    expect_field(rope, "rope_type", kind)
-    expect_field(content, "rope_scaling", None)
-    return float(rope.get("rope_theta", content.get("rope_theta", default)))

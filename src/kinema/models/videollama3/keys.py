@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kinema.errors import WeightsError
-from kinema.hub.keymap import Fuse, Ignore, KeyMap, Rename, Reshape, Rule, Tied
+from kinema.hub.keymap import Fuse, Ignore, KeyMap, Rename, Reshape, Rule
+from kinema.models.decoder_keys import decoder_rules
 from kinema.models.videollama3.config import VideoLLaMA3Config
-from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.vision.navit import NaViTConfig
 
 
@@ -53,7 +53,7 @@ def model_keymap(config: VideoLLaMA3Config, layout: Layout) -> KeyMap:
         (
             *_vision_rules(config.vision, theirs=prefixes.vision, ours="vision_encoder."),
             *_connector_rules(theirs=prefixes.connector, ours="connector."),
-            *_decoder_rules(config.language, theirs=prefixes.decoder, ours="language_model."),
+            *decoder_rules(config.language, theirs=prefixes.decoder, ours="language_model."),
         ),
     )
 
@@ -123,30 +123,4 @@ def _connector_rules(*, theirs: str, ours: str) -> tuple[Rule, ...]:
     return (
         Rename(f"{theirs}readout.0.*", f"{ours}fc1.*"),
         Rename(f"{theirs}readout.2.*", f"{ours}fc2.*"),
-    )
-
-
-def _decoder_rules(config: DecoderConfig, *, theirs: str, ours: str) -> tuple[Rule, ...]:
-    layers, our_layers = f"{theirs}layers.*.", f"{ours}layers.*."
-    query_rows, key_rows = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-    embedding = f"{theirs}embed_tokens.weight"
-    head = Rename("lm_head.weight", f"{ours}lm_head.weight")
-    return (
-        Rename(embedding, f"{ours}embed_tokens.weight"),
-        Rename(f"{layers}input_layernorm.weight", f"{our_layers}input_norm.weight"),
-        Fuse(
-            tuple(f"{layers}self_attn.{name}_proj.*" for name in "qkv"),
-            f"{our_layers}attention.qkv.*",
-            rows=(query_rows, key_rows, key_rows),
-        ),
-        Rename(f"{layers}self_attn.o_proj.weight", f"{our_layers}attention.out.weight"),
-        Rename(f"{layers}post_attention_layernorm.weight", f"{our_layers}post_attention_norm.weight"),
-        Fuse(
-            (f"{layers}mlp.gate_proj.weight", f"{layers}mlp.up_proj.weight"),
-            f"{our_layers}mlp.gate_up.weight",
-            rows=(config.intermediate_size,) * 2,
-        ),
-        Rename(f"{layers}mlp.down_proj.weight", f"{our_layers}mlp.down.weight"),
-        Rename(f"{theirs}norm.weight", f"{ours}norm.weight"),
-        Tied("lm_head.weight", same_as=embedding) if config.tie_word_embeddings else head,
     )
