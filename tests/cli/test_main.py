@@ -12,7 +12,19 @@ from command_line import run
 import kinema
 from kinema.toybox import make_scene, write_clip
 
-COMMANDS = ("ask", "caption", "locate", "chat", "plan", "models", "convert", "doctor", "data", "evaluate")
+COMMANDS = (
+    "ask",
+    "caption",
+    "locate",
+    "chat",
+    "plan",
+    "embed",
+    "models",
+    "convert",
+    "doctor",
+    "data",
+    "evaluate",
+)
 
 
 def python(code: str) -> str:

@@ -44,7 +44,8 @@ def write_languagebind(folder: Path, modality: Modality, tokenizer: CLIPTokenize
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters(), key=lambda named: "text" not in named[0]):
-            if name != "logit_scale":  # text first: the same draws for every modality
+            # Text first: the same draws for every modality. Norms keep their ones, or little is left to see.
+            if parameter.ndim > 1 or name.endswith("bias"):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.3)
     save(model.eval(), LanguageBindProcessor(tokenizer, default_settings(config)), folder)
     return folder
