@@ -94,6 +94,16 @@ def _decoder_rules(*, theirs: str, ours: str) -> tuple[Rule, ...]:
     )
 
 
+def tower_keymap(patch_size: int, *, beside: tuple[Rule, ...] = ()) -> KeyMap:
+    """The rules between a tower and a file.
+
+    Args:
+        patch_size: of the tower.
+        beside: what else the file holds, such as ``ignored_decoders()``.
+    """
+    return KeyMap("InternVideo2 vision tower", (*tower_rules(patch_size, theirs="", ours=""), *beside))
+
+
 def student_keymap(patch_size: int) -> KeyMap:
     """The rules between a student and its file."""
     return KeyMap("InternVideo2 pre-training", student_rules(patch_size))
