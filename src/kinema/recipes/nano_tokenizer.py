@@ -47,12 +47,13 @@ def nano_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_texts(num_samples, seed), trainer)
+    tokenizer.train_from_iterator(toybox_texts(num_samples, seed), trainer)
     tokenizer.add_special_tokens(list(special_tokens))
     return tokenizer
 
 
-def _texts(num_samples: int, seed: int) -> Iterator[str]:
+def toybox_texts(num_samples: int, seed: int) -> Iterator[str]:
+    """What is said about the toybox: captions, questions and answers, times, and the names of roles."""
     text, images, videos = ToyboxText(), ToyboxImages(caption_share=1.0), ToyboxVideos(caption_share=1.0)
     for index in range(num_samples):
         for source in (text, images, videos):

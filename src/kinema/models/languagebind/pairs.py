@@ -1,0 +1,47 @@
+"""Conversations as pairs: what the first turn shows, and the answer as the text that belongs to it."""
+
+from collections.abc import Sequence
+
+import torch
+
+from kinema.errors import DataError
+from kinema.models.languagebind.processor import LanguageBindProcessor, Media
+from kinema.processors.messages import Conversation, TextPart, VideoFrame
+from kinema.processors.pairs import PairInputs
+
+
+class PairProcessor:
+    """Makes batches for a contrastive loss, from the records that other losses learn from too."""
+
+    def __init__(self, processor: LanguageBindProcessor) -> None:
+        self.processor = processor
+
+    def __call__(self, conversations: Sequence[Conversation], *, with_labels: bool = True) -> PairInputs:
+        """One pair a conversation; the pairs themselves are the labels.
+
+        Raises:
+            DataError: if a conversation does not show exactly one thing, or has no answer.
+            InputError: if it shows what this modality does not take.
+        """
+        pixels = [self.processor.pixels(_shown(talk)) for talk in conversations]
+        texts = self.processor.texts([_answer(talk) for talk in conversations])
+        return PairInputs(pixel_values=torch.stack(pixels), input_ids=texts.shortened().input_ids)
+
+    def with_settings(self, **settings: object) -> "PairProcessor":
+        """The same with settings of the processor changed."""
+        return PairProcessor(self.processor.with_settings(**settings))
+
+
+def _shown(talk: Conversation) -> Media:
+    media = [part for message in talk.messages for part in message.parts if not isinstance(part, TextPart)]
+    if len(media) != 1 or isinstance(media[0].source, VideoFrame):
+        raise DataError(f"a pair shows one image, video or sound; this conversation has {len(media)} media.")
+    source = media[0].source
+    return list(source) if isinstance(source, list | tuple) else source
+
+
+def _answer(talk: Conversation) -> str:
+    answers = [message.text for message in talk.messages if message.role == "assistant"]
+    if not answers:
+        raise DataError("a pair needs a text: the answer of a conversation, and this one has none.")
+    return answers[0]

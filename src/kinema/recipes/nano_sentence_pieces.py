@@ -1,0 +1,49 @@
+"""A SentencePiece vocabulary of the language of the toybox, made with the settings of Llama's."""
+
+import io
+from collections.abc import Iterator
+
+import sentencepiece
+
+from kinema.processors.role_template import VICUNA_V1
+from kinema.recipes.nano_tokenizer import toybox_texts
+
+
+def nano_sentence_pieces(num_samples: int = 3000, seed: int = 0) -> bytes:
+    """Learn pieces from captions, questions and the prompt; any other text is spelled out in bytes.
+
+    Args:
+        num_samples: of each kind of training sample.
+        seed: of the samples.
+
+    Returns:
+        The content of ``tokenizer.model``: unknown 0, begin 1, end 2, no padding, digits apart.
+    """
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=_lines(num_samples, seed),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=1024,
+        hard_vocab_limit=False,
+        byte_fallback=True,
+        split_digits=True,
+        add_dummy_prefix=True,
+        remove_extra_whitespaces=False,
+        allow_whitespace_only_pieces=True,
+        normalization_rule_name="identity",
+        character_coverage=1.0,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=-1,
+        num_threads=1,
+        minloglevel=2,
+    )
+    return model.getvalue()
+
+
+def _lines(num_samples: int, seed: int) -> Iterator[str]:
+    for text in toybox_texts(num_samples, seed):
+        yield from (line for line in text.splitlines() if line)
+    yield from (VICUNA_V1.system, VICUNA_V1.user, VICUNA_V1.assistant) * 100
