@@ -4,7 +4,8 @@ import json
 
 import pytest
 import torch
-from pair_towers import NUM_PAIRS, learn, train_pairs, two_processes
+from pair_towers import NUM_PAIRS, learn, learn_together, train_pairs
+from processes import two_processes
 
 from kinema.distributed.gather import gather_rows
 from kinema.distributed.world import joined_world, rank, wait_for_all, world_size
@@ -13,7 +14,7 @@ from kinema.distributed.world import joined_world, rank, wait_for_all, world_siz
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
     folder = tmp_path_factory.mktemp("together")
-    return folder, two_processes(folder)
+    return folder, two_processes(folder, learn_together, folder)
 
 
 def test_each_process_knows_its_number(together):

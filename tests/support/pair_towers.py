@@ -1,13 +1,11 @@
 """The smallest model with a contrastive loss, its data, and what one of two processes does with them."""
 
 import math
-import os
-import socket
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, multiprocessing, nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinema.datasets.mixture import mixture
@@ -97,23 +95,10 @@ def train_pairs(folder: Path, batch_size: int = NUM_PAIRS) -> dict[str, Tensor]:
     return model.state_dict()
 
 
-def two_processes(folder: Path) -> list[dict[str, dict[str, Tensor]]]:
-    """What each of two processes found, each with half of every batch."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(_work, (port, str(folder)), nprocs=2)
-    return [torch.load(folder / f"rank{index}.pt") for index in range(2)]
-
-
-def _work(index: int, port: int, folder: str) -> None:
-    world = {"RANK": index, "WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
-    os.environ |= {name: str(value) for name, value in world.items()}
-    torch.set_num_threads(1)
+def learn_together(folder: Path) -> dict[str, dict[str, Tensor]]:
+    """What one of two processes finds, with half of every batch."""
     with joined_world("cpu"):
         ranks = torch.tensor([rank(), world_size()])
         half = NUM_PAIRS // 2
-        learned = learn(range(index * half, (index + 1) * half))
-    trained = train_pairs(Path(folder))
-    found = {"world": {"ranks": ranks}, "learned": learned, "trained": trained}
-    torch.save(found, Path(folder) / f"rank{index}.pt")
+        learned = learn(range(rank() * half, (rank() + 1) * half))
+    return {"world": {"ranks": ranks}, "learned": learned, "trained": train_pairs(folder)}

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from kinema.errors import InputError, ModelWarning
@@ -18,6 +19,10 @@ class TextInputs:
     """(B, N) int64, padded on the right."""
     attention_mask: Tensor
     """(B, N) bool, True where a token is real."""
+
+    def to(self, device: torch.device | str) -> "TextInputs":
+        """The same on a device."""
+        return TextInputs(input_ids=self.input_ids.to(device), attention_mask=self.attention_mask.to(device))
 
     def shortened(self) -> "TextInputs":
         """As wide as the longest text: what follows is padding in all of them."""

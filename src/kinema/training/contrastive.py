@@ -22,13 +22,15 @@ class InfoNCE(NamedTuple):
     """(B, B): row i is modality i against every text. Its transpose is every text against the modality."""
 
 
-def symmetric_info_nce(modality: Tensor, text: Tensor, scale: Tensor) -> InfoNCE:
+def symmetric_info_nce(modality: Tensor, text: Tensor, scale: Tensor, ids: Tensor | None = None) -> InfoNCE:
     """Mean of two cross-entropies: each row finds its text, and each text its row (arXiv 2103.00020, 2.3).
 
     Args:
         modality: (B, P), unit vectors; row i belongs to row i of ``text``.
         text: (B, P), unit vectors.
         scale: what cosines are multiplied by, the inverse of the temperature.
+        ids: (B,), of what each row is about: rows of one id belong together, and share the target. None where
+            each is about something else.
 
     Returns:
         Loss and logits, float32.
@@ -36,6 +38,9 @@ def symmetric_info_nce(modality: Tensor, text: Tensor, scale: Tensor) -> InfoNCE
     with torch.autocast(modality.device.type, enabled=False):
         logits = scale.float() * modality.float() @ text.float().T  # (B, B)
         own = torch.arange(len(logits), device=logits.device)
+        if ids is not None:
+            together = (ids[:, None] == ids).float()  # (B, B)
+            own = together / together.sum(-1, keepdim=True)
         return InfoNCE((F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2, logits)
 
 

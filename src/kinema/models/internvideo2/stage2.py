@@ -9,6 +9,7 @@ the shared space.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 from typing import NamedTuple
 
 import torch
@@ -72,6 +73,10 @@ class TextFeatures(NamedTuple):
     projection: Tensor
     """(B, P), not of unit length."""
 
+    def rows(self, index: Tensor) -> "TextFeatures":
+        """Those texts, in that order."""
+        return TextFeatures(self.tokens[index], self.attention_mask[index], self.projection[index])
+
 
 class MediaFeatures(NamedTuple):
     """What texts are compared with."""
@@ -81,6 +86,10 @@ class MediaFeatures(NamedTuple):
     """(B, M, memory_size), what fusion layers look at."""
     projection: Tensor
     """(B, P), not of unit length."""
+
+    def rows(self, index: Tensor) -> "MediaFeatures":
+        """Those media, in that order."""
+        return MediaFeatures(self.kind, self.tokens[index], self.projection[index])
 
 
 class InternVideo2Stage2(nn.Module):
@@ -104,6 +113,10 @@ class InternVideo2Stage2(nn.Module):
     def logit_scale(self) -> Tensor:
         """Logarithm of what cosines are multiplied with before a softmax."""
         return -self.temperature.log()
+
+    def num_patches(self, pixel_values: Tensor) -> int:
+        """How many patches each of these images or clips has, (B, T, 3, H, W)."""
+        return prod(self.vision_encoder.vision_encoder.encoder.grid_of(pixel_values))
 
     def embed_pixels(self, pixel_values: Tensor) -> Tensor:
         """Unit vectors of images or clips, (B, T, 3, H, W) to (B, P)."""
