@@ -7,8 +7,9 @@ import pytest
 from numbered_clips import encode, numbered_frames, sound_file, tone
 
 from kinema.errors import ConfigError, InputError, MediaError, MediaWarning
-from kinema.media.audio import read_audio
+from kinema.media.audio import read_audio, stated_span_s
 from kinema.media.frames import AudioClip
+from kinema.media.source import opened
 from kinema.media.video import open_video
 from kinema.media.write import write_video
 
@@ -51,6 +52,19 @@ def test_rate_and_channels_of_the_file_are_kept_where_none_are_asked_for():
     assert (stereo.sample_rate, stereo.data.shape) == (16_000, (8_000, 2))
     mono = read_audio(sound_file(clip=tone(0.5, sample_rate=22_050)), sample_rate=None, num_channels=None)
     assert (mono.sample_rate, mono.data.shape) == (22_050, (11_025, 1))
+
+
+@pytest.mark.parametrize(("container", "codec"), [("flac", "flac"), ("mov", "pcm_s16le")])
+def test_a_header_that_says_how_long_the_sound_is_is_believed(container, codec):
+    with opened(sound_file(container, codec, tone(1.5))) as file:
+        assert stated_span_s(file) == pytest.approx((0.0, 1.5), abs=0.01)
+
+
+def test_a_length_that_is_only_guessed_from_the_size_is_not():
+    with opened(sound_file()) as file:
+        assert stated_span_s(file) is None
+    with opened(encode("mp4", "libx264")) as file, pytest.raises(MediaError, match="holds no sound"):
+        stated_span_s(file)
 
 
 def test_a_range_is_cut_to_the_sample():

@@ -94,6 +94,21 @@ def read_audio_open(
     return _cut(track.samples(), track.start_s, track.sample_rate, start_s, end_s, source.name)
 
 
+def stated_span_s(source: OpenSource) -> tuple[float, float] | None:
+    """When the header says that the sound begins and ends; None where it does not, as in WAV, MP3 and MKV.
+
+    Raises:
+        MediaError: if there is no sound.
+    """
+    container = open_container(source)
+    try:
+        stream = _sound_stream(container, source.name)
+        end_s = _stated_end_s(container, stream)
+        return None if end_s is None else (float((stream.start_time or 0) * stream.time_base), end_s)
+    finally:
+        container.close()
+
+
 def _decode(
     source: OpenSource, track: "_Track", start_s: float | None, end_s: float | None, complaints: Complaints
 ) -> "_Track":

@@ -101,6 +101,11 @@ def start_ranges(num_frames: int, target_length: int) -> list[range]:
     return [places[first:last] for first, last in pairwise(edges)]
 
 
+def stretch_samples(config: SpectrogramConfig) -> int:
+    """N of a stretch: sound of exactly this length is taken as it is, without repetition or choice."""
+    return (config.target_length - 1) * FRAME_STEP + FRAME_SIZE
+
+
 def choose_starts(
     num_samples: int, config: SpectrogramConfig, generator: torch.Generator | None = None
 ) -> list[int]:
@@ -133,7 +138,7 @@ def _long_stretches(wave: Tensor, starts: Sequence[int], config: SpectrogramConf
     """(3, target_length, M) of three places; nothing else of the sound is transformed."""
     if config.variant == "video_llava_copy":
         wave = wave - wave.mean()
-    num_samples = (config.target_length - 1) * FRAME_STEP + FRAME_SIZE
+    num_samples = stretch_samples(config)
     parts = [wave[start * FRAME_STEP : start * FRAME_STEP + num_samples] for start in starts]
     return torch.stack([kaldi_fbank(part, config.num_mel_bins) for part in parts])
 

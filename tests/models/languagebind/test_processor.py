@@ -1,5 +1,6 @@
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,18 @@ def test_sound_of_another_rate_is_resampled(processor_for):
         for rate in (16_000, 22_050, 48_000)
     ]
     assert len({int(index) for index in loudest}) == 1
+
+
+@pytest.mark.parametrize("variant", ["languagebind", "video_llava_copy"])
+def test_of_a_long_file_only_three_stretches_are_read_and_they_are_those_of_the_whole(processor_for, variant):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (70 * 16_000, 1)).astype(np.float32)
+    sound = AudioClip(data=noise, sample_rate=16_000, start_s=0.0)
+    file = sound_file("flac", "flac", sound)
+    processor = processor_for(Modality.AUDIO)
+    processor = processor.with_settings(sound=replace(processor.config.sound, variant=variant))
+    torch.testing.assert_close(processor.pixels(file), processor.pixels(sound), atol=1e-3, rtol=0)
+    beginning = AudioClip(data=noise[: 10 * 16_000], sample_rate=16_000, start_s=0.0)
+    assert not torch.allclose(processor.pixels(beginning), processor.pixels(sound), atol=0.1)
 
 
 def test_of_stereo_sound_the_left_channel_is_heard(processor_for):

@@ -13,22 +13,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kinema.errors import ConfigError, InputError
-from kinema.media.audio import read_audio
+from kinema.media.audio import read_audio_open, stated_span_s
 from kinema.media.frames import AudioClip, FrameBatch
 from kinema.media.image import read_depth_map, read_image
 from kinema.media.sample import sampling_policy
-from kinema.media.source import Source
+from kinema.media.source import OpenSource, Source, opened
 from kinema.media.video import open_video
 from kinema.models.languagebind.config import NUM_FRAMES, PUBLISHED, Modality
 from kinema.processors.clip_pixels import CLIPPixelsConfig, image_pixels, video_pixels
 from kinema.processors.clip_text import CLIPTokenizer, TextInputs
 from kinema.processors.depth import MAX_DEPTH_M, depth_pixels
-from kinema.processors.fbank import SAMPLE_RATE
+from kinema.processors.fbank import FRAME_STEP, SAMPLE_RATE
 from kinema.processors.resample import resample
-from kinema.processors.spectrogram import SpectrogramConfig, spectrogram_pixels
+from kinema.processors.spectrogram import (
+    SpectrogramConfig,
+    choose_starts,
+    spectrogram_pixels,
+    stretch_samples,
+)
 
 Media = Source | NDArray[Any] | Sequence[str] | FrameBatch | AudioClip
 """A file, or what was read from one: the methods of ``LanguageBindProcessor`` say what each takes."""
+
+_WHOLE_S = 60.0
+"""Sound of files up to this length is read whole; an hour of it would take gigabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +128,31 @@ class LanguageBindProcessor:
         """Sound: a file, the sound track of a video file, or an ``AudioClip`` of any rate; (1, 3, M, L).
 
         Of sound with more than two channels, a stereo mix is heard; the filter bank takes its first channel.
+        Of a file over a minute, whose header says so, the three stretches alone are read.
         """
-        if not isinstance(media, AudioClip):
-            media = read_audio(_file(media, "sound"), sample_rate=None, num_channels=None)
-        waveform = torch.from_numpy(media.data.T)  # (C, N)
-        waveform = resample(waveform, media.sample_rate, SAMPLE_RATE)
+        if isinstance(media, AudioClip):
+            return self._heard(media)
+        with opened(_file(media, "sound")) as file:
+            span_s = stated_span_s(file)
+            if span_s is not None and span_s[1] - span_s[0] > _WHOLE_S:
+                return self._heard_apart(file, *span_s)
+            return self._heard(_stored_sound(file))
+
+    def _heard(self, clip: AudioClip) -> Tensor:
+        waveform = resample(torch.from_numpy(clip.data.T), clip.sample_rate, SAMPLE_RATE)  # (C, N)
         return spectrogram_pixels(waveform, self.config.sound)[None]
+
+    def _heard_apart(self, file: OpenSource, start_s: float, end_s: float) -> Tensor:
+        """``_heard`` of a long file: each stretch is read, and becomes a channel, by itself."""
+        num_samples = stretch_samples(self.config.sound)
+        channels = []
+        for start in choose_starts(int((end_s - start_s) * SAMPLE_RATE), self.config.sound):
+            first_s = start_s + start * FRAME_STEP / SAMPLE_RATE
+            # A frame more than needed, as resampling may round down.
+            clip = _stored_sound(file, first_s, first_s + (num_samples + FRAME_STEP) / SAMPLE_RATE)
+            waveform = resample(torch.from_numpy(clip.data.T), clip.sample_rate, SAMPLE_RATE)
+            channels.append(spectrogram_pixels(waveform[:, :num_samples], self.config.sound)[0])
+        return torch.stack(channels)[None]
 
     def depth(self, media: Media) -> Tensor:
         """A depth map: a grey file of 16 bits in millimetres, or such numbers (H, W); (1, 3, S, S)."""
@@ -141,6 +168,10 @@ class LanguageBindProcessor:
         if isinstance(media, np.ndarray) and media.ndim == 2:
             media = np.repeat(media[:, :, None], 3, axis=2)
         return self.image(media)
+
+
+def _stored_sound(file: OpenSource, start_s: float | None = None, end_s: float | None = None) -> AudioClip:
+    return read_audio_open(file, sample_rate=None, num_channels=None, start_s=start_s, end_s=end_s)
 
 
 def _file(media: Media, wanted: str) -> Source:
