@@ -168,8 +168,11 @@ class _Step:
         return self._texts[caption]
 
     def _contrast(self, one: Any, other: Any) -> Tensor:
-        rows = [gather_rows(unit(side.projection), gradient=self.loss.gradient) for side in (one, other)]
-        return symmetric_info_nce(*rows, 1 / self.model.temperature, gather_rows(self.inputs.ids)).loss
+        first, second = (
+            gather_rows(unit(side.projection), gradient=self.loss.gradient) for side in (one, other)
+        )
+        scale = 1 / self.model.temperature
+        return symmetric_info_nce(first, second, scale, gather_rows(self.inputs.ids)).loss
 
     def _match(self, name: str, media: Any, text: Any) -> Tensor:
         negatives = self.choices.negatives.get(name)
