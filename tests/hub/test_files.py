@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from types import ModuleType
 
 import pytest
 import torch
@@ -36,6 +37,27 @@ def test_shards_are_read_as_one(tmp_path):
     files = open_checkpoint(tmp_path)
     for key, tensor in TENSORS.items():
         assert torch.equal(files.read(key), tensor), key
+
+
+@pytest.mark.parametrize("level", ["module", "model"])
+def test_weights_are_found_under_what_a_trainer_put_around_them(tmp_path, level):
+    torch.save({level: TENSORS, "epoch": 3, "sizes": {torch.Size([2])}}, tmp_path / "weights.pth")
+    files = open_checkpoint(tmp_path / "weights.pth")
+    assert files.shapes == {"a": (4,), "b": (2, 3), "c": (1,)}
+    assert torch.equal(files.read("b"), TENSORS["b"])
+
+
+@pytest.mark.parametrize("module", ["easydict", "utils.easydict"])
+def test_a_trainers_settings_are_passed_over_without_their_class(tmp_path, monkeypatch, module):
+    settings = type("EasyDict", (dict,), {"__module__": module})
+    for name in {module, module.split(".")[0]}:
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    sys.modules[module].EasyDict = settings
+    record = settings(rate=0.1)
+    record.rate = 0.1
+    torch.save({"model": TENSORS, "config": record}, tmp_path / "weights.pt")
+    monkeypatch.undo()
+    assert open_checkpoint(tmp_path / "weights.pt").shapes.keys() == TENSORS.keys()
 
 
 def test_a_missing_shard_is_named(tmp_path):

@@ -6,6 +6,7 @@ them runs.
 
 import json
 import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -92,20 +93,29 @@ class SafetensorsFile:
 
 
 class PickleFile:
-    """One ``.bin`` file of ``torch.save``; its tensors stay on disk until used, where the format allows."""
+    """One file of ``torch.save``; its tensors stay on disk until used, where the format allows.
+
+    Trainers may have put the weights under ``module`` or ``model``, beside their own state, which is not
+    read.
+    """
 
     def __init__(self, path: Path) -> None:
         import torch
 
         self.path = path
+        inert: list[Any] = [(OrderedDict, name) for name in _RECORDS_OF_TRAINERS]
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+            with torch.serialization.safe_globals(inert):
+                content = torch.load(
+                    path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+                )
         except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WeightsError(
                 f"{path}: not a whole pickle of tensors alone ({reason}). Others are refused, because "
                 "unpickling runs code: fetch it again, or look for safetensors of the same model."
             ) from error
+        content = _unwrapped(content)
         is_flat = isinstance(content, dict) and all(isinstance(v, torch.Tensor) for v in content.values())
         if not is_flat:
             raise WeightsError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}.")
@@ -115,6 +125,19 @@ class PickleFile:
     def read(self, key: str) -> "Tensor":
         """One tensor, a view of the file."""
         return self._tensors[key]
+
+
+_RECORDS_OF_TRAINERS = ("easydict.EasyDict", "utils.easydict.EasyDict", "argparse.Namespace")
+"""Classes of settings that trainers save beside the weights, such as InternVideo2's. A plain dictionary is
+made in their place; the class itself is neither imported nor run."""
+
+
+def _unwrapped(content: Any) -> Any:
+    """The weights alone, where a trainer put its own state beside them."""
+    for level in ("module", "model"):
+        if isinstance(content, dict) and isinstance(content.get(level), dict):
+            return content[level]
+    return content
 
 
 def index_path(whole: Path) -> Path:

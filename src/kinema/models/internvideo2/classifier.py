@@ -81,6 +81,45 @@ class InternVideo2Classifier(nn.Module):
         return self.head(self.dropout(vectors))
 
 
+def start_classifier(
+    tower: InternVideo2Tower, *, num_classes: int, form: ClassifierForm = "plain", dropout: float = 0.0
+) -> InternVideo2Classifier:
+    """A classifier on a trained tower, its head near zero and what it adds to the pooled vector at zero.
+
+    Args:
+        tower: of stage 1 or 2; it is not copied.
+        num_classes: K.
+        form: what the head reads.
+        dropout: of what the head reads, in training.
+    """
+    config = ClassifierConfig(
+        vision=tower.encoder.config,
+        num_classes=num_classes,
+        form=form,
+        pooled_size=tower.pool.out.out_features,
+        dropout=dropout,
+    )
+    with torch.device("meta"):
+        classifier = InternVideo2Classifier(config)
+    classifier.vision_encoder = tower
+    for name, part in classifier.named_children():
+        if name != "vision_encoder":
+            part.to_empty(device=tower.pool.out.weight.device)
+            part.apply(_start)
+    nn.init.trunc_normal_(classifier.head.weight, std=2e-5)
+    if classifier.residual_mlp is not None:
+        nn.init.zeros_(classifier.residual_mlp.mlp.fc2.weight)
+    return classifier
+
+
+def _start(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.LayerNorm):
+        module.reset_parameters()
+
+
 class ResidualMLP(nn.Module):
     """A norm and an MLP, added to what came in."""
 

@@ -9,7 +9,7 @@ B clips, N tokens, K layers, D_t width of a teacher.
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -101,6 +101,15 @@ class InternVideo2Student(nn.Module):
             clip_pooled=self.clip_pooled_decoder(tower.pool(states[-1])),
             mae=mae,
         )
+
+    def resize_positions(self, *, num_frames: int, image_size: int) -> None:
+        """Store interpolated positions, the decoders' too; see ``InternVideo2Vision.resize_positions``."""
+        encoder = self.vision_encoder.encoder
+        encoder.resize_positions(num_frames=num_frames, image_size=image_size)
+        for table in (self.clip_positions, self.mae_positions):
+            if table is not None:
+                table.resize(encoder.config.grid)
+        self.config = replace(self.config, vision=encoder.config)
 
 
 def _decode(decoders: Iterable[nn.Module], states: Iterable[Tensor]) -> Tensor:

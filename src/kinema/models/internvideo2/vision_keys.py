@@ -136,6 +136,15 @@ def ignored_decoders(theirs: str = "") -> tuple[Ignore, ...]:
     )
 
 
+def ignored_of_stage2() -> tuple[Ignore, ...]:
+    """What the files of stage 2 and of the CLIP models have beside the vision part."""
+    reason = "the vision part is wanted alone"
+    names = ("temp", "vision_proj.*", "text_proj.*", "vision_align.**", "text_encoder.**", "itm_head.*")
+    of_sound = ("audio_encoder.**", "audio_proj.*", "av_concat_vision_proj.**", "av_concat_audio_proj.**")
+    of_both = ("av_fusion.*", "avtm_head.*", "atm_head.*")
+    return tuple(Ignore(name, reason) for name in (*names, *of_sound, *of_both))
+
+
 def videomae_keymap(patch_size: int) -> KeyMap:
     """The rules between ``VideoMAE`` and the file it was published in, decoder and all."""
     blocks, layers = "encoder.blocks.*.", "layers.*."

@@ -7,7 +7,7 @@ B clips, T frames, H W pixels, p patch side, N tokens of a clip, D hidden size, 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -174,6 +174,14 @@ class InternVideo2Vision(nn.Module):
                 f"them 0, with sides that {patch} divides. A single image is a clip of one frame."
             )
         return Grid(shape[1], shape[3] // patch, shape[4] // patch)
+
+    def resize_positions(self, *, num_frames: int, image_size: int) -> None:
+        """Store interpolated positions in place of the learned ones, as a longer fine-tuning starts from.
+
+        To read a clip of another length or size it is not needed.
+        """
+        self.config = replace(self.config, num_frames=num_frames, image_size=image_size)
+        self.positions.resize(self.config.grid)
 
     def _packed_states(self, hidden_states: Tensor, lengths: Sequence[int]) -> Iterator[Tensor]:
         yield hidden_states  # (P, D)

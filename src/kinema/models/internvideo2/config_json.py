@@ -1,0 +1,44 @@
+"""``config.json`` of what we save: the published files have none, and no shape tells heads or image sizes."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
+from typing import Any, TypeVar, get_type_hints
+
+from kinema.errors import ConfigError, WeightsError
+
+Config = TypeVar("Config")
+
+
+def write_config(model_type: str, config: Any, *, dtype: str) -> dict[str, Any]:
+    """The content of a ``config.json``: all sizes under ``sizes``, as our own config classes name them."""
+    return {"model_type": model_type, "sizes": asdict(config), "torch_dtype": dtype}
+
+
+def parse_config(content: Mapping[str, Any], model_type: str, kind: type[Config]) -> Config:
+    """Sizes from what ``write_config`` wrote.
+
+    Raises:
+        WeightsError: if it is of another model, or a field is missing, unknown or cannot work.
+    """
+    if content.get("model_type") != model_type:
+        raise WeightsError(f"config.json is of {content.get('model_type')!r}, expected {model_type!r}.")
+    sizes = content.get("sizes")
+    if not isinstance(sizes, dict):
+        raise WeightsError("config.json has no sizes; is it the file of this model?")
+    try:
+        return _build(kind, sizes)
+    except (TypeError, ConfigError) as error:
+        raise WeightsError(f"config.json: {error}") from error
+
+
+def _build(kind: type[Config], content: Mapping[str, Any]) -> Config:
+    types = get_type_hints(kind)
+    unknown = sorted(content.keys() - {field.name for field in fields(kind)})  # type: ignore[arg-type]
+    if unknown:
+        raise ConfigError(f"{kind.__name__} has no {', '.join(unknown)}.")
+    return kind(
+        **{
+            name: _build(types[name], value) if is_dataclass(types[name]) else value
+            for name, value in content.items()
+        }
+    )

@@ -1,0 +1,206 @@
+"""Vision networks of InternVideo2 from files and into folders, strictly: every tensor is claimed by name.
+
+A source is a published file (``.pth``, ``.pt`` or safetensors), whose sizes are read from its shapes, or a
+folder that ``save_vision`` wrote. Both hold the official names.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from kinema.hub.files import TensorSource, open_checkpoint, read_json
+from kinema.hub.keymap import Ignore, KeyMap, Rule
+from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
+from kinema.models.internvideo2.classifier import ClassifierConfig, InternVideo2Classifier
+from kinema.models.internvideo2.config_json import parse_config, write_config
+from kinema.models.internvideo2.student import InternVideo2Student, StudentConfig
+from kinema.models.internvideo2.vision_keys import (
+    PREFIX,
+    classifier_keymap,
+    ignored_decoders,
+    ignored_of_stage2,
+    student_keymap,
+    student_rules,
+    tower_rules,
+    videomae_keymap,
+)
+from kinema.models.internvideo2.vision_shapes import (
+    classifier_sizes,
+    pooled_size,
+    student_sizes,
+    videomae_sizes,
+    vision_sizes,
+)
+from kinema.modules.vision.internvideo2 import InternVideo2Tower
+from kinema.modules.vision.videomae import AttentionForm, VideoMAE
+
+STUDENT_TYPE = "internvideo2_student"
+CLASSIFIER_TYPE = "internvideo2_classifier"
+"""``model_type`` of the folders we write."""
+
+Config = TypeVar("Config")
+
+
+def load_student(
+    source: Path,
+    *,
+    image_size: int = 224,
+    num_heads: int | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> InternVideo2Student:
+    """An encoder with its decoders: of stage 1, of the vision part of stage 2, or a distilled one.
+
+    Args:
+        source: a file or a folder; of stage 2, a file of the whole model.
+        image_size: of the position tables, where no ``config.json`` tells.
+        num_heads: of the encoder, where no ``config.json`` tells; None for the published sizes.
+        dtype: what to cast the weights to as they are read; None keeps what the file has.
+        device: where the weights go, tensor by tensor.
+
+    Raises:
+        WeightsError: if anything is missing, left over or of another shape, naming it.
+    """
+    files = open_checkpoint(source)
+    prefix = _prefix(files)
+    config = _config(
+        source,
+        STUDENT_TYPE,
+        StudentConfig,
+        lambda: student_sizes(files.shapes, prefix=prefix, image_size=image_size, num_heads=num_heads),
+    )
+    beside = ignored_of_stage2() if prefix else ()
+    rules = student_rules(config.vision.patch_size, theirs=prefix)
+    keymap = KeyMap("InternVideo2 pre-training", (*rules, *beside))
+    return _load(lambda: InternVideo2Student(config), keymap, files, dtype, device)
+
+
+def load_tower(
+    source: Path,
+    *,
+    image_size: int = 224,
+    num_heads: int | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> InternVideo2Tower:
+    """The encoder and its pool alone, out of a file of any stage; arguments and errors as for
+    ``load_student``.
+
+    InternVL's file has it too: it is stage 1's CLIP teacher.
+    """
+    files = open_checkpoint(source)
+    prefix = _prefix(files)
+    vision = vision_sizes(files.shapes, prefix=prefix, image_size=image_size, num_heads=num_heads)
+    beside: tuple[Rule, ...] = ignored_of_stage2() if prefix else _IGNORED_OF_FLAT_FILES
+    rules = (*tower_rules(vision.patch_size, theirs=prefix, ours=""), *ignored_decoders(prefix), *beside)
+    keymap = KeyMap("InternVideo2 vision tower", rules)
+    width = pooled_size(files.shapes, prefix=prefix)
+    return _load(lambda: InternVideo2Tower(vision, width), keymap, files, dtype, device)
+
+
+def load_classifier(
+    source: Path,
+    *,
+    image_size: int = 224,
+    num_heads: int | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> InternVideo2Classifier:
+    """A fine-tuned or probed encoder with its head; arguments and errors as for ``load_student``."""
+    files = open_checkpoint(source)
+    config = _config(
+        source,
+        CLASSIFIER_TYPE,
+        ClassifierConfig,
+        lambda: classifier_sizes(files.shapes, image_size=image_size, num_heads=num_heads),
+    )
+    keymap = classifier_keymap(config.vision.patch_size)
+    return _load(lambda: InternVideo2Classifier(config), keymap, files, dtype, device)
+
+
+def load_videomae(
+    source: Path,
+    *,
+    num_heads: int | None = None,
+    attention: AttentionForm = "standard",
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> VideoMAE:
+    """VideoMAE V2's encoder, stage 1's MAE teacher; other arguments and errors as for ``load_student``."""
+    files = open_checkpoint(source)
+    config = replace(videomae_sizes(files.shapes, num_heads=num_heads), attention=attention)
+    keymap = videomae_keymap(config.patch_size)
+    return _load(lambda: VideoMAE(config), keymap, files, dtype, device)
+
+
+def save_vision(
+    model: InternVideo2Student | InternVideo2Classifier,
+    folder: Path,
+    *,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> None:
+    """Write weights under their official names, and a ``config.json`` beside them.
+
+    Args:
+        model: weights in one dtype.
+        folder: new, or empty; it appears whole or not at all.
+        max_shard_bytes: most bytes in one file of weights.
+
+    Raises:
+        WeightsError: if the folder holds something.
+    """
+    patch_size = model.config.vision.patch_size
+    if isinstance(model, InternVideo2Student):
+        keymap, model_type = student_keymap(patch_size), STUDENT_TYPE
+    else:
+        keymap, model_type = classifier_keymap(patch_size), CLASSIFIER_TYPE
+    content = write_config(model_type, model.config, dtype=dtype_name(model.parameters()))
+    with new_folder(folder) as unfinished:
+        write_tensors(unfinished, keymap.export(model.state_dict()), max_shard_bytes=max_shard_bytes)
+        write_json(unfinished / "config.json", content)
+
+
+_IGNORED_OF_FLAT_FILES = (
+    Ignore("fc_norm.*", "it belongs to a classifier"),
+    Ignore("head.*", "it belongs to a classifier"),
+    Ignore("extra_mlp.**", "it belongs to a classifier"),
+    Ignore("down.**", "it belongs to a classifier"),
+    Ignore("down_norm.*", "it belongs to a classifier"),
+    Ignore("transformer.**", "InternVL's text tower"),
+    Ignore("text_projection", "InternVL's text tower"),
+    Ignore("logit_scale", "InternVL's temperature"),
+)
+
+
+def _prefix(files: TensorSource) -> str:
+    """What stands before the names of the encoder: in files of whole models, it is a part."""
+    return PREFIX if any(key.startswith(PREFIX) for key in files.shapes) else ""
+
+
+def _config(source: Path, model_type: str, kind: type[Config], inferred: Callable[[], Config]) -> Config:
+    """As our own ``config.json`` has it, else from the shapes."""
+    path = source / "config.json"
+    content: dict[str, Any] = read_json(path) if path.is_file() else {}
+    if content.get("model_type") != model_type:
+        return inferred()
+    return parse_config(content, model_type, kind)
+
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def _load(
+    build: Callable[[], Module],
+    keymap: KeyMap,
+    files: TensorSource,
+    dtype: torch.dtype | None,
+    device: torch.device | str,
+) -> Module:
+    with torch.device("meta"):
+        module = build()
+    keymap.load_into(module, files, dtype=dtype, device=device)
+    return module.eval()
