@@ -83,8 +83,8 @@ def video_pixels(frames: Iterable[NDArray[np.uint8]], *, size: int = 224) -> Ten
     """Normalise frames, resize them bilinearly without antialias, and cut out their middle.
 
     The original does it in this order. Bilinear weights add up to one, so the small squares are normalised
-    here, at the end: the values differ by less than 1e-6, at a seventh of the time. One frame at a time is held
-    in floating point.
+    here, at the end: the values differ by less than 1e-6, at a seventh of the time. One frame at a time is
+    held in floating point.
 
     Args:
         frames: each (H, W, 3) RGB; an array (T, H, W, 3) is such a sequence.
