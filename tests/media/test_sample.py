@@ -64,6 +64,23 @@ def test_keyframes_of_a_range_without_one_give_its_first_frame():
     assert indices("keyframes", timeline(60, 10, keyframe_every=60), start_s=2.0, end_s=3.0) == [20]
 
 
+def test_linspace_goes_from_the_first_frame_to_the_last_with_true_times():
+    clip = timeline(100, 25, start_s=3.0)
+    picks = select(clip, "linspace", SamplingRequest(fps=None, max_frames=8))
+    assert picks.indices.tolist() == [0, 14, 28, 42, 56, 70, 84, 99]
+    assert picks.times_s[-1] == pytest.approx(3.0 + 99 / 25)
+
+
+def test_linspace_takes_fewer_frames_where_fps_asks_for_fewer():
+    clip = timeline(100, 25)
+    assert indices("linspace", clip, fps=1.0, max_frames=8) == [0, 33, 66, 99]
+    assert len(indices("linspace", clip, fps=10.0, max_frames=8)) == 8
+
+
+def test_linspace_repeats_frames_of_a_short_clip():
+    assert indices("linspace", timeline(3, 10), fps=None, max_frames=8) == [0, 0, 0, 0, 1, 1, 1, 2]
+
+
 @pytest.mark.parametrize("policy", list(POLICIES))
 @pytest.mark.parametrize("num_frames", [1, 2, 7, 40])
 def test_every_policy_gives_frames_that_exist_in_order(policy, num_frames):

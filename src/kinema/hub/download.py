@@ -23,6 +23,7 @@ SETTINGS_FILES = (
     "video_preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
+    "tokenizer.model",
     "tokenizer_config.json",
     "vocab.json",
     "merges.txt",

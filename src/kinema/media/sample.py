@@ -3,8 +3,8 @@
 A policy is a pure function from a ``Timeline`` and a ``SamplingRequest`` to ``Picks``. Ours choose by true
 presentation times. The published ones reproduce their systems, and with them the times those systems print
 beside a frame, which may differ from when the frame is shown: ``Picks.times_s``, and with it
-``FrameBatch.pts_s``, holds true times for ``fps``, ``uniform`` and ``keyframes``, and the published label for
-all others.
+``FrameBatch.pts_s``, holds true times for ``fps``, ``uniform``, ``linspace`` and ``keyframes``, and the
+published label for all others.
 
 Every clip gives at least one frame: where a published rule gives none, the frame nearest to the clip's middle
 is read, with its true time.
@@ -113,6 +113,20 @@ def uniform(timeline: Timeline, request: SamplingRequest) -> Picks:
     return _truly_timed(timeline, np.unique(timeline.nearest(middles_s, within)))
 
 
+def linspace(timeline: Timeline, request: SamplingRequest) -> Picks:
+    """From the first frame to the last in equal steps of frames: ``rules.linspace_truncated``, true times.
+
+    ``max_frames`` of them, or fewer where ``fps`` asks for fewer; a clip that is shorter repeats frames, as
+    Video-LLaVA is trained to see it.
+    """
+    start_s, end_s = _span_s(timeline, request)
+    num_frames = request.num_frames or request.max_frames
+    if request.fps is not None:
+        num_frames = min(num_frames, max(1, round((end_s - start_s) * request.fps)))
+    within = timeline.between(request.start_s, request.end_s)
+    return _truly_timed(timeline, within.start + rules.linspace_truncated(len(within), num_frames))
+
+
 def keyframes(timeline: Timeline, request: SamplingRequest) -> Picks:
     """Frames that decode by themselves, evenly thinned to ``max_frames``: the cheapest look at a file."""
     within = timeline.between(request.start_s, request.end_s)
@@ -211,6 +225,7 @@ def internvideo2_fps(timeline: Timeline, request: SamplingRequest) -> Picks:
 POLICIES: dict[str, Policy] = {
     "fps": fps,
     "uniform": uniform,
+    "linspace": linspace,
     "keyframes": keyframes,
     "videollama3": videollama3,
     "videollama3_index": videollama3_index,

@@ -27,7 +27,7 @@ class NamedModel:
 
 def published_models() -> list[NamedModel]:
     """All families' checkpoints on the hub."""
-    return [*_videollama3(), *_languagebind()]
+    return [*_videollama3(), *_languagebind(), *_video_llava()]
 
 
 def _videollama3() -> list[NamedModel]:
@@ -70,6 +70,19 @@ def _languagebind() -> list[NamedModel]:
         ("LanguageBind/LanguageBind_Thermal", image, "embeds heat maps and text; low-rank updates apart"),
     ]
     return _named("languagebind", "MIT", models)
+
+
+def _video_llava() -> list[NamedModel]:
+    licence = "Apache-2.0 (repository), which adds: research preview, non-commercial use, LLaMA's licence"
+    models = [
+        ("LanguageBind/Video-LLaVA-7B", 7_466_762_240, "images and video, both towers whole"),
+        (
+            "LanguageBind/Video-LLaVA-7B-hf",
+            7_366_279_168,
+            "for transformers: its video tower has lost the attention over time",
+        ),
+    ]
+    return _named("video_llava", licence, models)
 
 
 def _named(

@@ -65,6 +65,13 @@ FAMILIES = (
         part_types={},
         home="kinema.models.languagebind.checkpoint",
     ),
+    Family(
+        name="video_llava",
+        title="Video-LLaVA",
+        model_types=("llava", "llava_llama", "video_llava"),
+        part_types={},
+        home="kinema.models.video_llava.checkpoint",
+    ),
 )
 """A new family is one more entry."""
 

@@ -29,8 +29,8 @@ from kinema.processors.visuals import Clip, ClipFrame, Kind
 class ReadSettings:
     """How a clip becomes frames, where its part does not say."""
 
-    fps: float = 1.0
-    """Frames a second."""
+    fps: float | None = 1.0
+    """Frames a second; None leaves their number to ``max_frames``, with a policy that can do so."""
     max_frames: int = 180
     """Most frames of one clip; a longer one is read more sparsely, never cut."""
     sampling: str = "videollama3"

@@ -41,9 +41,14 @@ class SentencePieceTokenizer:
         return bytes(self._pieces.serialized_model_proto())
 
     @property
+    def num_pieces(self) -> int:
+        """Size of the vocabulary without added tokens."""
+        return len(self._pieces)
+
+    @property
     def vocab_size(self) -> int:
         """Number of ids, added tokens included; an embedding may have more rows."""
-        return max(len(self._pieces), *(1 + token for token in self.added_tokens.values()), 1)
+        return max([len(self._pieces), *(1 + token for token in self.added_tokens.values())])
 
     def has(self, token: str) -> bool:
         """Whether there is a token of exactly this text."""

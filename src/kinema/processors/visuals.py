@@ -19,7 +19,7 @@ from kinema.processors.patches import to_patches
 from kinema.processors.pruning import NoPruning, Pruning
 from kinema.processors.resize import ItemSize, Resampler, ResizeRule, resize_frames
 
-Kind = Literal["image", "video"]
+Kind = Literal["image", "video", "audio", "depth", "thermal"]
 
 
 @dataclass(frozen=True, kw_only=True)

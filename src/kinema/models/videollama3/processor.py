@@ -24,6 +24,7 @@ from kinema.processors.cut import cut_sample
 from kinema.processors.inputs import ModelInputs
 from kinema.processors.labels import StreamRule, supervise, thin_decisions
 from kinema.processors.messages import Conversation, ImagePart, VideoPart
+from kinema.processors.prepared import PreparedConversation
 from kinema.processors.pruning import PreviousFramePruning, Pruning
 from kinema.processors.read import MediaReader, ReadSettings
 from kinema.processors.resize import OfficialResize, Resampler, ResizeRule, TransformersResize
@@ -115,22 +116,6 @@ class VideoLLaMA3ProcessorConfig:
         if compat not in presets:
             raise ConfigError(f"there is no compat mode {compat!r}; there are: {', '.join(presets)}.")
         return replace(presets[compat], **changes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedConversation:
-    """One conversation, ready to be put into a batch, and what is worth reporting about it."""
-
-    sample: Sample
-    text: str
-    """The whole prompt with every placeholder."""
-    visuals: EncodedVisuals | None
-    """None for text alone."""
-
-    @property
-    def items(self) -> tuple[VisualItem, ...]:
-        """Images and videos in the order of their placeholders."""
-        return self.visuals.items if self.visuals else ()
 
 
 class VideoLLaMA3Processor:
