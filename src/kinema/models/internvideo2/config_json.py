@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kinema.errors import ConfigError, WeightsError
 
@@ -36,9 +37,12 @@ def _build(kind: type[Config], content: Mapping[str, Any]) -> Config:
     unknown = sorted(content.keys() - {field.name for field in fields(kind)})  # type: ignore[arg-type]
     if unknown:
         raise ConfigError(f"{kind.__name__} has no {', '.join(unknown)}.")
-    return kind(
-        **{
-            name: _build(types[name], value) if is_dataclass(types[name]) else value
-            for name, value in content.items()
-        }
-    )
+    return kind(**{name: _value(types[name], value) for name, value in content.items()})
+
+
+def _value(hint: Any, value: Any) -> Any:
+    if get_origin(hint) is UnionType and value is not None:
+        (hint,) = (part for part in get_args(hint) if part is not NoneType)
+    if is_dataclass(hint) and value is not None:
+        return _build(hint, value)  # type: ignore[arg-type]
+    return tuple(value) if get_origin(hint) is tuple else value

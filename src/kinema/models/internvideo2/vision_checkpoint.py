@@ -4,19 +4,16 @@ A source is a published file (``.pth``, ``.pt`` or safetensors), whose sizes are
 folder that ``save_vision`` wrote. Both hold the official names.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
-from kinema.hub.files import TensorSource, open_checkpoint, read_json
+from kinema.hub.files import TensorSource, open_checkpoint
 from kinema.hub.keymap import Ignore, KeyMap, Rule
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
 from kinema.models.internvideo2.classifier import ClassifierConfig, InternVideo2Classifier
-from kinema.models.internvideo2.config_json import parse_config, write_config
+from kinema.models.internvideo2.config_json import write_config
 from kinema.models.internvideo2.student import InternVideo2Student, StudentConfig
 from kinema.models.internvideo2.vision_keys import (
     PREFIX,
@@ -35,14 +32,13 @@ from kinema.models.internvideo2.vision_shapes import (
     videomae_sizes,
     vision_sizes,
 )
+from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.modules.vision.internvideo2 import InternVideo2Tower
 from kinema.modules.vision.videomae import AttentionForm, VideoMAE
 
 STUDENT_TYPE = "internvideo2_student"
 CLASSIFIER_TYPE = "internvideo2_classifier"
 """``model_type`` of the folders we write."""
-
-Config = TypeVar("Config")
 
 
 def load_student(
@@ -67,7 +63,7 @@ def load_student(
     """
     files = open_checkpoint(source)
     prefix = _prefix(files)
-    config = _config(
+    config = sizes_of(
         source,
         STUDENT_TYPE,
         StudentConfig,
@@ -76,7 +72,7 @@ def load_student(
     beside = ignored_of_stage2() if prefix else ()
     rules = student_rules(config.vision.patch_size, theirs=prefix)
     keymap = KeyMap("InternVideo2 pre-training", (*rules, *beside))
-    return _load(lambda: InternVideo2Student(config), keymap, files, dtype, device)
+    return load_network(lambda: InternVideo2Student(config), keymap, files, dtype, device)
 
 
 def load_tower(
@@ -99,7 +95,7 @@ def load_tower(
     rules = (*tower_rules(vision.patch_size, theirs=prefix, ours=""), *ignored_decoders(prefix), *beside)
     keymap = KeyMap("InternVideo2 vision tower", rules)
     width = pooled_size(files.shapes, prefix=prefix)
-    return _load(lambda: InternVideo2Tower(vision, width), keymap, files, dtype, device)
+    return load_network(lambda: InternVideo2Tower(vision, width), keymap, files, dtype, device)
 
 
 def load_classifier(
@@ -112,14 +108,14 @@ def load_classifier(
 ) -> InternVideo2Classifier:
     """A fine-tuned or probed encoder with its head; arguments and errors as for ``load_student``."""
     files = open_checkpoint(source)
-    config = _config(
+    config = sizes_of(
         source,
         CLASSIFIER_TYPE,
         ClassifierConfig,
         lambda: classifier_sizes(files.shapes, image_size=image_size, num_heads=num_heads),
     )
     keymap = classifier_keymap(config.vision.patch_size)
-    return _load(lambda: InternVideo2Classifier(config), keymap, files, dtype, device)
+    return load_network(lambda: InternVideo2Classifier(config), keymap, files, dtype, device)
 
 
 def load_videomae(
@@ -134,7 +130,7 @@ def load_videomae(
     files = open_checkpoint(source)
     config = replace(videomae_sizes(files.shapes, num_heads=num_heads), attention=attention)
     keymap = videomae_keymap(config.patch_size)
-    return _load(lambda: VideoMAE(config), keymap, files, dtype, device)
+    return load_network(lambda: VideoMAE(config), keymap, files, dtype, device)
 
 
 def save_vision(
@@ -179,28 +175,3 @@ _IGNORED_OF_FLAT_FILES = (
 def _prefix(files: TensorSource) -> str:
     """What stands before the names of the encoder: in files of whole models, it is a part."""
     return PREFIX if any(key.startswith(PREFIX) for key in files.shapes) else ""
-
-
-def _config(source: Path, model_type: str, kind: type[Config], inferred: Callable[[], Config]) -> Config:
-    """As our own ``config.json`` has it, else from the shapes."""
-    path = source / "config.json"
-    content: dict[str, Any] = read_json(path) if path.is_file() else {}
-    if content.get("model_type") != model_type:
-        return inferred()
-    return parse_config(content, model_type, kind)
-
-
-Module = TypeVar("Module", bound=nn.Module)
-
-
-def _load(
-    build: Callable[[], Module],
-    keymap: KeyMap,
-    files: TensorSource,
-    dtype: torch.dtype | None,
-    device: torch.device | str,
-) -> Module:
-    with torch.device("meta"):
-        module = build()
-    keymap.load_into(module, files, dtype=dtype, device=device)
-    return module.eval()
