@@ -45,3 +45,16 @@ def test_sizes_fit_the_budget_of_tokens(num_frames):
     assert max(tokens) <= 160
     assert min(min(size) for size in sizes) >= 75
     assert len(set(sizes)) > 20
+
+
+def test_frames_of_a_video_may_be_spread_over_the_film():
+    conversation = ToyboxVideos(num_frames=8, side=56).sample(0, np.random.default_rng(0))
+    video = conversation.messages[0].parts[0].source
+    assert video.data.shape == (8, 56, 56, 3)
+    assert video.pts_s[0] == 0.0
+    assert video.pts_s[-1] == pytest.approx(video.duration_s - 1 / 24)
+
+
+def test_an_image_may_have_a_side_of_its_own():
+    (image, _) = ToyboxImages(side=56).sample(0, np.random.default_rng(0)).messages[0].parts
+    assert image.source.shape == (56, 56, 3)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.media.frames import FrameBatch
+from kinema.media.rules import linspace_truncated
 from kinema.processors.messages import Conversation, ImagePart, Message, Part, TextPart, VideoPart
 from kinema.toybox import Scene, make_scene, questions, questions_at
 from kinema.toybox.captions import (
@@ -16,6 +17,10 @@ from kinema.toybox.captions import (
     detailed_caption,
     short_caption,
 )
+from kinema.toybox.crowds import draw_crowd
+
+FILM_FPS = 24.0
+"""Frames a second of the films that ``write_clip`` makes."""
 
 CELL = 28
 """Pixels of two patches a side: sizes that are multiples of it are never resized."""
@@ -44,13 +49,20 @@ class ToyboxImages:
     num_questions: int = 8
     caption_share: float = 0.5
     """Share of samples in which the caption is asked for as well."""
+    crowd_share: float = 0.0
+    """Share of pictures of many toys, which teach to find the one that is meant."""
     split: str = "train"
+    side: int | None = None
+    """Height and width in pixels; None draws them."""
 
     def sample(self, index: int, rng: np.random.Generator) -> Conversation:
-        """One frame at a whole second, at a random size."""
-        height, width = draw_size(rng, num_frames=1)
-        scene = make_scene(_seed(rng), level=self.level, split=self.split, height=height, width=width)
-        time_s = float(rng.integers(int(scene.duration_s)))
+        """One frame at a whole second."""
+        height, width = (self.side, self.side) if self.side is not None else draw_size(rng, num_frames=1)
+        if rng.random() < self.crowd_share:
+            scene, time_s = draw_crowd(rng, height, width), 0.0
+        else:
+            scene = make_scene(_seed(rng), level=self.level, split=self.split, height=height, width=width)
+            time_s = float(rng.integers(int(scene.duration_s)))
         turns = [(q.text, q.answer) for q in questions_at(scene, time_s, rng, self.num_questions)]
         if rng.random() < self.caption_share:
             turns.insert(_place(rng, len(turns)), (IMAGE_PROMPT, caption_at(scene, time_s)))
@@ -59,24 +71,39 @@ class ToyboxImages:
 
 @dataclass(frozen=True, kw_only=True)
 class ToyboxVideos:
-    """Videos of the toybox at one frame a second."""
+    """Videos of the toybox."""
 
     level: int = 1
     num_questions: int = 12
     caption_share: float = 0.5
     split: str = "train"
+    num_frames: int | None = None
+    """Frames spread from the first to the last of the film; None for one frame a second."""
+    side: int | None = None
+    """Height and width in pixels; None draws them."""
 
     def sample(self, index: int, rng: np.random.Generator) -> Conversation:
-        """A clip at a random size, with questions of every kind and now and then a caption."""
+        """A clip, with questions of every kind and now and then a caption."""
         scene = make_scene(_seed(rng), level=self.level, split=self.split)
         times_s = np.arange(scene.duration_s)
-        scene = scene.resized(*draw_size(rng, num_frames=len(times_s)))
+        if self.num_frames is not None:
+            times_s = spread_times(scene, self.num_frames)
+        height, width = (
+            draw_size(rng, num_frames=len(times_s)) if self.side is None else (self.side, self.side)
+        )
+        scene = scene.resized(height, width)
         turns = [(question.text, question.answer) for question in questions(scene, rng, self.num_questions)]
         if rng.random() < self.caption_share:
             turns.insert(_place(rng, len(turns)), _captioned(scene, rng))
         frames = as_filmed(scene.render(times_s), rng)
         video = FrameBatch(data=frames, pts_s=times_s.astype(np.float64), duration_s=scene.duration_s)
         return talk((VideoPart(source=video),), turns)
+
+
+def spread_times(scene: Scene, num_frames: int) -> NDArray[np.float64]:
+    """Times of the frames that Video-LLaVA and LanguageBind pick from a film, first and last among them."""
+    times_s = np.array(scene.frame_times(FILM_FPS), dtype=np.float64)
+    return times_s[linspace_truncated(len(times_s), num_frames)]
 
 
 def talk(media: tuple[Part, ...], turns: list[tuple[str, str]]) -> Conversation:

@@ -3,16 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kinema.datasets.toybox import as_filmed
+from kinema.datasets.toybox import as_filmed, spread_times
 from kinema.media.frames import FrameBatch
-from kinema.media.rules import linspace_truncated
 from kinema.processors.messages import Conversation, ImagePart, Message, Part, TextPart, VideoPart
-from kinema.toybox import Scene, caption_at, make_scene, short_caption
-
-CLIP_FPS = 24.0
-"""Frames a second of the films that frames of a clip are picked from, as ``write_clip`` makes them."""
+from kinema.toybox import caption_at, make_scene, short_caption
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +41,13 @@ class ToyboxClipPairs:
     def sample(self, index: int, rng: np.random.Generator) -> Conversation:
         """The frames of a clip, and its text."""
         scene = make_scene(int(rng.integers(2**62)), split=self.split, height=self.side, width=self.side)
-        return pair(VideoPart(source=spread_frames(scene, self.num_frames, rng)), short_caption(scene))
+        times_s = spread_times(scene, self.num_frames)
+        frames = as_filmed(scene.render(times_s), rng)
+        clip = FrameBatch(data=frames, pts_s=times_s, duration_s=scene.duration_s)
+        return pair(VideoPart(source=clip), short_caption(scene))
 
 
 def pair(part: Part, text: str) -> Conversation:
     """What is shown, and the words for it."""
     shown = Message(role="user", parts=(part,))
     return Conversation(messages=(shown, Message(role="assistant", parts=(TextPart(text=text),))))
-
-
-def spread_frames(scene: Scene, num_frames: int, rng: np.random.Generator) -> FrameBatch:
-    """Frames as Video-LLaVA and LanguageBind pick them from a film, the first and the last among them."""
-    times_s: NDArray[np.float64] = np.array(scene.frame_times(CLIP_FPS))
-    times_s = times_s[linspace_truncated(len(times_s), num_frames)]
-    frames = as_filmed(scene.render(times_s), rng)
-    return FrameBatch(data=frames, pts_s=times_s, duration_s=scene.duration_s)

@@ -144,7 +144,7 @@ def _train_image(run: NanoRun, folder: Path) -> None:
     model = LanguageBind(nano_languagebind(Modality.IMAGE, tokenizer.backend.get_vocab_size()))
     init_weights(model, run.seed)
     _name_patches(run, model.vision_encoder, run.out_dir / "patches.pt")
-    stage = image_stage(run.steps(600))
+    stage = image_stage(run.steps(400))
     train(model, PairProcessor(processor), [stage], _settings(run, "train_image"))
     checkpoint.save(model, processor, folder, card=_card("image"))
 
@@ -157,7 +157,7 @@ def _train_video(run: NanoRun, start: Loaded[LanguageBind, LanguageBindProcessor
     model.load_state_dict(model.state_dict() | image.state_dict())
     generator = torch.Generator().manual_seed(run.seed)
     model.vision_encoder = start_from_image(image.vision_encoder, config.vision, generator)
-    stage = video_stage(run.steps(300))
+    stage = video_stage(run.steps(150))
     train(model, PairProcessor(processor), [stage], _settings(run, "train_video"))
     checkpoint.save(model, processor, folder, card=_card("video"))
 
