@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from sentencepiece import SentencePieceProcessor
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers
+from tokenizers.models import BPE
+
 from kinema.errors import WeightsError
 from kinema.hub.files import read_json
 from kinema.hub.write import write_json
@@ -63,3 +67,26 @@ def save_sentence_pieces(
         write_json(folder / "added_tokens.json", added_tokens)
     write_json(folder / CONFIG, settings)
     write_json(folder / "special_tokens_map.json", special)
+
+
+def save_as_fast_tokenizer(folder: Path, model: bytes, *, added_tokens: Mapping[str, int]) -> None:
+    """Write ``tokenizer.json`` with the same pieces, which transformers reads without further packages.
+
+    A piece is made of the two best pieces it can be cut into, as transformers converts Llama's model.
+    """
+    pieces = SentencePieceProcessor(model_proto=model)
+    vocabulary = {pieces.id_to_piece(index): index for index in range(len(pieces))}
+    merges: list[tuple[str, str]] = []
+    for piece in sorted(vocabulary, key=lambda piece: -pieces.get_score(vocabulary[piece])):
+        halves = [(piece[:cut], piece[cut:]) for cut in range(1, len(piece))]
+        known = [(left, right) for left, right in halves if left in vocabulary and right in vocabulary]
+        merges += sorted(known, key=lambda pair: (vocabulary[pair[0]], vocabulary[pair[1]]))
+    tokenizer = Tokenizer(BPE(vocabulary, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    blanks = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    tokenizer.decoder = decoders.Sequence(blanks)
+    names = sorted(added_tokens, key=lambda name: added_tokens[name])
+    tokenizer.add_special_tokens(
+        [AddedToken(name, normalized=False, special=True) for name in ("<unk>", "<s>", "</s>", *names)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))

@@ -11,7 +11,12 @@ from typing import Any
 
 from kinema.errors import WeightsError
 from kinema.hub.files import read_json
-from kinema.hub.sentence_pieces import MODEL, read_sentence_pieces, save_sentence_pieces
+from kinema.hub.sentence_pieces import (
+    MODEL,
+    read_sentence_pieces,
+    save_as_fast_tokenizer,
+    save_sentence_pieces,
+)
 from kinema.hub.write import write_json
 from kinema.models.languagebind.config import Modality
 from kinema.models.video_llava.config import VideoLLaVAConfig
@@ -90,6 +95,7 @@ def save_processor(processor: VideoLLaVAProcessor, folder: Path, layout: Layout)
     if is_official:
         _write_own_settings(processor.config, folder)
     else:
+        save_as_fast_tokenizer(folder, old.model, added_tokens=added)
         _write_transformers_settings(processor.config, folder)
     tokenizer = SentencePieceTokenizer(old.model, added_tokens=added, legacy=old.legacy)
     return VideoLLaVAProcessor(tokenizer, processor.config)

@@ -1,0 +1,195 @@
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from kinema.errors import ModelWarning, WeightsError
+from kinema.models.registry import load_model, load_outline
+from kinema.models.video_llava.checkpoint import (
+    convert,
+    load,
+    load_adapted,
+    load_connector,
+    load_weights,
+    save,
+)
+from kinema.models.video_llava.keys import Layout
+
+LOST = "transformers' class has no attention over time"
+PORT = "this is a conversion for transformers"
+
+
+def read(folder):
+    index = folder / "model.safetensors.index.json"
+    names = (
+        set(json.loads(index.read_text())["weight_map"].values()) if index.exists() else ["model.safetensors"]
+    )
+    return {key: tensor for name in names for key, tensor in load_file(folder / name).items()}
+
+
+def published(folder):
+    """What a file holds but what follows from the sizes."""
+    return {key: tensor for key, tensor in read(folder).items() if "inv_freq" not in key}
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_official_layout_is_written_bit_for_bit(official_folder, tmp_path):
+    convert(official_folder, tmp_path / "copy", layout=Layout.OFFICIAL)
+    assert same(read(tmp_path / "copy"), published(official_folder))
+    before = json.loads((official_folder / "config.json").read_text())
+    after = json.loads((tmp_path / "copy" / "config.json").read_text())
+    passing = ("initializer_range", "transformers_version", "mm_image_tower_config", "mm_video_tower_config")
+    assert {key: after.get(key) for key in before if key not in passing} == {
+        key: value for key, value in before.items() if key not in passing
+    }
+
+
+def test_shards_and_settings_are_read_again(official_folder, tmp_path):
+    loaded = load(official_folder)
+    processor = loaded.processor.with_settings(video_class_token=False, max_tokens=500)
+    save(loaded.model, processor, tmp_path / "saved", max_shard_bytes=100_000)
+    assert (tmp_path / "saved/model.safetensors.index.json").is_file()
+    again = load(tmp_path / "saved")
+    assert same(again.model.state_dict(), loaded.model.state_dict())
+    assert again.processor.config == processor.config
+    assert again.processor.tokenizer.encode("a man") == loaded.processor.tokenizer.encode("a man")
+    assert again.generation.eos_token_ids == (2,)
+
+
+def test_pickled_shards_are_read(official_folder, tmp_path):
+    folder = tmp_path / "pickled"
+    shutil.copytree(official_folder, folder)
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    keys, weight_map = sorted(tensors), {}
+    for number, part in enumerate((keys[:90], keys[90:]), start=1):
+        name = f"pytorch_model-0000{number}-of-00002.bin"
+        torch.save({key: tensors[key] for key in part}, folder / name)
+        weight_map |= dict.fromkeys(part, name)
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
+    assert same(load_weights(folder).state_dict(), load_weights(official_folder).state_dict())
+
+
+def test_what_the_towers_have_in_common_is_held_once(official_folder):
+    model = load_weights(official_folder)
+    image, video = model.vision_encoder["image"], model.vision_encoder["video"]
+    spatial = "layers.0.spatial.attention.qkv.weight"
+    assert image.get_parameter(spatial) is video.get_parameter(spatial)
+    assert image.class_embedding is not video.class_embedding
+    held = sum(parameter.nbytes for parameter in model.parameters())
+    assert held < sum(tensor.nbytes for tensor in model.state_dict().values())
+
+
+def test_conversion_to_transformers_loses_the_attention_over_time_and_says_so(official_folder, tmp_path):
+    with pytest.warns(ModelWarning, match=LOST):
+        convert(official_folder, tmp_path / "port", layout=Layout.TRANSFORMERS)
+    tensors, original = read(tmp_path / "port"), published(official_folder)
+    assert not [key for key in tensors if "temporal" in key]
+    rows = len(original["lm_head.weight"])
+    head = tensors["language_model.lm_head.weight"]
+    assert torch.equal(head[:rows], original["lm_head.weight"])
+    assert len(head) % 64 == 0
+    torch.testing.assert_close(head[rows], original["lm_head.weight"].mean(0))
+    config = json.loads((tmp_path / "port/config.json").read_text())
+    assert config["image_token_index"] == rows
+    assert config["vision_config"]["hidden_act"] == "gelu"
+    with pytest.warns(ModelWarning, match=PORT):
+        port = load(tmp_path / "port")
+    assert port.processor.tokenizer.special_id("<video>") == rows + 1
+    assert port.processor.config.window is None
+    with pytest.raises(WeightsError, match="lost its attention over time"):
+        save(port.model, port.processor, tmp_path / "back", layout=Layout.OFFICIAL)
+
+
+def test_a_conversion_for_transformers_says_what_it_lacks(transformers_folder):
+    with pytest.warns(ModelWarning, match=f"{PORT}.*compute quick_gelu"):
+        load_weights(transformers_folder)
+
+
+def test_weights_of_the_other_layout_are_refused(official_folder, transformers_folder, tmp_path):
+    shutil.copytree(official_folder, tmp_path / "mixed")
+    shutil.copy(transformers_folder / "model.safetensors", tmp_path / "mixed")
+    with pytest.raises(WeightsError, match=r"config\.json is of the official layout"):
+        load_weights(tmp_path / "mixed")
+
+
+def test_a_projector_alone_takes_the_place_of_the_connector(official_folder, tmp_path):
+    model = load_weights(official_folder)
+    projector = {key: t + 1 for key, t in published(official_folder).items() if "mm_projector" in key}
+    torch.save(projector, tmp_path / "mm_projector.bin")
+    load_connector(model.connector, tmp_path / "mm_projector.bin")
+    assert torch.equal(model.connector.fc1.weight, projector["model.mm_projector.0.weight"])
+    assert torch.equal(model.connector.fc2.bias, projector["model.mm_projector.2.bias"])
+
+
+@pytest.fixture
+def adapter(official_folder, tmp_path):
+    """What the original's LoRA training saves: updates of one layer, and a connector of its own."""
+    target = "model.layers.1.self_attn.v_proj"
+    width = len(published(official_folder)[f"{target}.weight"])
+    generator = torch.Generator().manual_seed(0)
+    down, up = (torch.randn(shape, generator=generator) for shape in ((2, width), (width, 2)))
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    name = f"base_model.model.{target}"
+    save_file(
+        {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}, folder / "adapter_model.safetensors"
+    )
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4}))
+    projector = {
+        f"base_model.model.{k}": t + 1 for k, t in published(official_folder).items() if "mm_proj" in k
+    }
+    torch.save(projector, folder / "non_lora_trainables.bin")
+    return folder, target, 2 * (up @ down)
+
+
+def test_low_rank_updates_are_merged_and_bring_their_connector(official_folder, adapter):
+    folder, target, update = adapter
+    model, tuned = load_weights(official_folder), load_adapted(folder, official_folder)
+    changed = {
+        name
+        for name, tensor in model.state_dict().items()
+        if not torch.equal(tensor, tuned.state_dict()[name])
+    }
+    connector = {f"connector.{layer}.{kind}" for layer in ("fc1", "fc2") for kind in ("weight", "bias")}
+    assert changed == {"language_model.layers.1.attention.qkv.weight", *connector}
+    value = tuned.language_model.layers[1].attention.qkv.weight[-len(update) :]
+    expected = published(official_folder)[f"{target}.weight"] + update
+    torch.testing.assert_close(value.detach(), expected, atol=1e-6, rtol=0)
+
+
+def test_an_adapter_without_its_connector_is_refused(official_folder, adapter):
+    folder, _, _ = adapter
+    (folder / "non_lora_trainables.bin").unlink()
+    with pytest.raises(WeightsError, match=r"expected non_lora_trainables\.bin and adapter_model"):
+        load_adapted(folder, official_folder)
+
+
+def test_an_outline_has_shapes_and_no_values(official_folder):
+    outline = load_outline(official_folder, dtype=torch.bfloat16)
+    assert {parameter.device.type for parameter in outline.model.parameters()} == {"meta"}
+    assert {parameter.dtype for parameter in outline.model.parameters()} == {torch.bfloat16}
+
+
+def test_any_family_is_found_by_its_config(official_folder):
+    assert type(load_model(official_folder).model).__name__ == "VideoLLaVA"
+
+
+def test_a_folder_without_a_tokenizer_says_what_to_copy(official_folder, tmp_path):
+    shutil.copytree(official_folder, tmp_path / "model")
+    (tmp_path / "model/tokenizer.model").write_bytes(b"no model")
+    with pytest.raises(WeightsError, match="not a SentencePiece model"):
+        load(tmp_path / "model")
+    (tmp_path / "model/tokenizer.model").unlink()
+    with pytest.raises(WeightsError, match=r"no tokenizer\.model; copy that of the language model"):
+        load(tmp_path / "model")
+
+
+def test_a_layout_that_nobody_writes_is_refused(official_folder, tmp_path):
+    with pytest.raises(WeightsError, match="no layout 'trainer'; there are: official, transformers"):
+        convert(official_folder, tmp_path / "there", layout="trainer")
