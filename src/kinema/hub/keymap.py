@@ -292,7 +292,7 @@ class KeyMap:
 
     def _is_dropped(self, key: str) -> bool:
         dropping = (rule.theirs for rule in self.rules if isinstance(rule, Ignore | Tied))
-        return any(_match(pattern, key) is not None for pattern in dropping)
+        return any(fits(pattern, key) for pattern in dropping)
 
     def _check_tied(self, files: TensorSource) -> None:
         for rule in self.rules:
@@ -303,6 +303,11 @@ class KeyMap:
                     f"{files.origin}: {rule.theirs} differs from {rule.same_as}, though they are tied; "
                     "set tie_word_embeddings to false in config.json to use both."
                 )
+
+
+def fits(pattern: str, name: str) -> bool:
+    """Whether a name is one that a pattern stands for."""
+    return _match(pattern, name) is not None
 
 
 def _match(pattern: str, name: str) -> tuple[str, ...] | None:

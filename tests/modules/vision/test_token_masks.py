@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from kinema.errors import ConfigError
-from kinema.modules.vision.token_masks import mask_at_random, mask_by_attention
+from kinema.modules.vision.token_masks import mask_by_attention
 
 
 def generator() -> torch.Generator:
@@ -18,18 +18,12 @@ def test_every_row_keeps_equally_many_and_the_class_token_stays():
 
 def test_a_whole_clip_keeps_as_many_as_published():
     assert mask_by_attention(torch.rand(1, 1, 2048), 0.8).sum() == 1 + 410
-    assert mask_at_random(1, 1024, 0.8).sum() == 1 + 205
 
 
 def test_patches_are_drawn_as_often_as_they_were_attended_to():
     attention = torch.tensor([0.1, 0.2, 0.7]).expand(2000, 1, 3)
     drawn = mask_by_attention(attention, 0.67, generator())[:, 1:].float().mean(0)  # one of three
     torch.testing.assert_close(drawn, torch.tensor([0.1, 0.2, 0.7]), atol=0.03, rtol=0)
-
-
-def test_random_masks_favour_none():
-    drawn = mask_at_random(2000, 4, 0.75, generator=generator())[:, 1:].float().mean(0)
-    torch.testing.assert_close(drawn, torch.full((4,), 0.25), atol=0.03, rtol=0)
 
 
 def test_patches_nobody_attended_to_fill_a_row_that_would_be_too_short():
@@ -47,4 +41,4 @@ def test_the_generator_decides():
 
 def test_a_ratio_that_leaves_nothing_is_refused():
     with pytest.raises(ConfigError, match="from 0 to below 1"):
-        mask_at_random(1, 4, 1.0)
+        mask_by_attention(torch.rand(1, 1, 4), 1.0)

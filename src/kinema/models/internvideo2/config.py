@@ -5,7 +5,10 @@ The position tables are those of the released files: 8 frames in stage 1 and aft
 
 from dataclasses import replace
 
+from kinema.models.internvideo2.clip import InternVideo2CLIPConfig
 from kinema.models.internvideo2.student import StudentConfig
+from kinema.modules.language.decoder import DecoderConfig
+from kinema.modules.text.clip import CLIPTextConfig
 from kinema.modules.vision.internvideo2 import InternVideo2VisionConfig
 from kinema.modules.vision.videomae import VideoMAEConfig
 
@@ -73,3 +76,27 @@ def stage2_student(vision: InternVideo2VisionConfig, *, has_image_table: bool) -
     """
     vision = replace(vision, num_frames=STAGE2_FRAMES, has_image_table=has_image_table)
     return StudentConfig(vision=vision, mae_layers=0)
+
+
+def clip_large(vision: InternVideo2VisionConfig) -> InternVideo2CLIPConfig:
+    """CLIP of the 1B and the 6B: read by the LLaMA-7B of InternVL-C, whose vocabulary is Chinese Alpaca's."""
+    decoder = DecoderConfig(
+        vocab_size=49954,
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_layers=32,
+        num_heads=32,
+        num_kv_heads=32,
+        head_dim=128,
+        max_positions=2048,
+        tie_word_embeddings=True,
+    )
+    return InternVideo2CLIPConfig(vision=vision, decoder=decoder)
+
+
+def clip_small(vision: InternVideo2VisionConfig) -> InternVideo2CLIPConfig:
+    """CLIP of S, B and L: read by the text tower of MobileCLIP-B."""
+    text = CLIPTextConfig(
+        vocab_size=49408, hidden_size=512, intermediate_size=2048, num_layers=12, num_heads=8
+    )
+    return InternVideo2CLIPConfig(vision=vision, align_size=512, text=text)

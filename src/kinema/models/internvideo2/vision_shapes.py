@@ -32,9 +32,9 @@ def vision_sizes(
     Raises:
         WeightsError: if there is no such encoder among the tensors, or its heads or frames cannot be told.
     """
-    table = _shape(shapes, f"{prefix}pos_embed")
-    inner, width = _shape(shapes, f"{prefix}blocks.0.mlp.fc1.weight")
-    patch_size = _shape(shapes, f"{prefix}patch_embed.proj.weight")[-1]
+    table = shape_of(shapes, f"{prefix}pos_embed")
+    inner, width = shape_of(shapes, f"{prefix}blocks.0.mlp.fc1.weight")
+    patch_size = shape_of(shapes, f"{prefix}patch_embed.proj.weight")[-1]
     per_frame = (image_size // patch_size) ** 2
     if per_frame == 0 or table[1] <= 1 or (table[1] - 1) % per_frame:
         raise WeightsError(
@@ -44,7 +44,7 @@ def vision_sizes(
     return InternVideo2VisionConfig(
         hidden_size=width,
         intermediate_size=inner,
-        num_layers=_count(shapes, f"{prefix}blocks."),
+        num_layers=count_members(shapes, f"{prefix}blocks."),
         num_heads=_heads(width, num_heads),
         num_frames=(table[1] - 1) // per_frame,
         image_size=image_size,
@@ -57,17 +57,17 @@ def student_sizes(
     shapes: Shapes, *, prefix: str = "", image_size: int = 224, num_heads: int | None = None
 ) -> StudentConfig:
     """Sizes of an encoder with decoders; arguments and errors as for ``vision_sizes``."""
-    mae_layers = _count(shapes, f"{prefix}mae_decoder.")
+    mae_layers = count_members(shapes, f"{prefix}mae_decoder.")
     decoder, last = f"{prefix}clip_decoder.0.", f"{prefix}final_clip_decoder."
     return StudentConfig(
         vision=vision_sizes(shapes, prefix=prefix, image_size=image_size, num_heads=num_heads),
         pooled_size=pooled_size(shapes, prefix=prefix),
-        clip_layers=_count(shapes, f"{prefix}clip_decoder."),
-        clip_size=_shape(shapes, f"{decoder}norm.weight")[0],
-        clip_pooled_size=_shape(shapes, f"{last}norm.weight")[0],
+        clip_layers=count_members(shapes, f"{prefix}clip_decoder."),
+        clip_size=shape_of(shapes, f"{decoder}norm.weight")[0],
+        clip_pooled_size=shape_of(shapes, f"{last}norm.weight")[0],
         clip_decoder="mlp" if f"{decoder}head.0.weight" in shapes else "linear",
         mae_layers=mae_layers,
-        mae_size=_shape(shapes, f"{prefix}mae_decoder.0.norm.weight")[0] if mae_layers else 1408,
+        mae_size=shape_of(shapes, f"{prefix}mae_decoder.0.norm.weight")[0] if mae_layers else 1408,
     )
 
 
@@ -79,7 +79,7 @@ def classifier_sizes(
     forms = [form for key, form in read_by.items() if key in shapes]
     return ClassifierConfig(
         vision=vision_sizes(shapes, image_size=image_size, num_heads=num_heads),
-        num_classes=_shape(shapes, "head.weight")[0],
+        num_classes=shape_of(shapes, "head.weight")[0],
         form=forms[0] if forms else "plain",  # type: ignore[arg-type]
         pooled_size=pooled_size(shapes),
     )
@@ -87,29 +87,34 @@ def classifier_sizes(
 
 def videomae_sizes(shapes: Shapes, *, num_heads: int | None = None) -> VideoMAEConfig:
     """Sizes of VideoMAE's encoder; arguments and errors as for ``vision_sizes``."""
-    inner, width = _shape(shapes, "encoder.blocks.0.mlp.fc1.weight")
+    inner, width = shape_of(shapes, "encoder.blocks.0.mlp.fc1.weight")
     return VideoMAEConfig(
         hidden_size=width,
         intermediate_size=inner,
-        num_layers=_count(shapes, "encoder.blocks."),
+        num_layers=count_members(shapes, "encoder.blocks."),
         num_heads=_heads(width, num_heads),
-        patch_size=_shape(shapes, "encoder.patch_embed.proj.weight")[-1],
+        patch_size=shape_of(shapes, "encoder.patch_embed.proj.weight")[-1],
     )
 
 
 def pooled_size(shapes: Shapes, *, prefix: str = "") -> int:
     """Width of the vector that the attention pool makes."""
-    return _shape(shapes, f"{prefix}clip_projector.cross_attn.proj.weight")[0]
+    return shape_of(shapes, f"{prefix}clip_projector.cross_attn.proj.weight")[0]
 
 
-def _shape(shapes: Shapes, key: str) -> tuple[int, ...]:
+def shape_of(shapes: Shapes, key: str) -> tuple[int, ...]:
+    """The shape of a tensor that must be there.
+
+    Raises:
+        WeightsError: if it is not.
+    """
     if key not in shapes:
         raise WeightsError(f"these are not the weights that were asked for: there is no {key} among them.")
     return shapes[key]
 
 
-def _count(shapes: Shapes, stack: str) -> int:
-    """Members of a stack: the numbers that follow its name."""
+def count_members(shapes: Shapes, stack: str) -> int:
+    """Members of a stack, such as ``blocks.``: the numbers that follow its name."""
     return len({key[len(stack) :].split(".")[0] for key in shapes if key.startswith(stack)})
 
 

@@ -34,30 +34,6 @@ def mask_by_attention(
     return _with_class_token(mask.view(batch, -1))
 
 
-def mask_at_random(
-    batch: int,
-    num_patches: int,
-    mask_ratio: float,
-    *,
-    device: torch.device | str = "cpu",
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Draw patches of whole clips, all alike, as stage 2 does.
-
-    Args:
-        batch: B.
-        num_patches: of a clip, over all its frames.
-        mask_ratio: as for ``mask_by_attention``.
-        device: where the mask is made.
-        generator: as for ``mask_by_attention``.
-
-    Returns:
-        (B, 1 + num_patches) bool.
-    """
-    alike = torch.ones(batch, 1, num_patches, device=device)
-    return mask_by_attention(alike, mask_ratio, generator)
-
-
 def _num_kept(num_patches: int, mask_ratio: float) -> int:
     if not 0 <= mask_ratio < 1:
         raise ConfigError(f"mask_ratio is a share from 0 to below 1, got {mask_ratio}.")

@@ -1,0 +1,217 @@
+"""InternVideo2-CLIP against the original's numbers, put together from its three files or whole."""
+
+import pytest
+import torch
+from golden_case import GoldenCase
+from safetensors.torch import load_file, save_file
+
+from kinema.errors import ConfigError, InputError, WeightsError
+from kinema.models.internvideo2.clip import InternVideo2CLIP, InternVideo2CLIPConfig
+from kinema.models.internvideo2.clip_checkpoint import assemble_clip, load_clip_weights, write_clip_weights
+from kinema.models.internvideo2.clip_keys import clip_keymap
+from kinema.models.internvideo2.config import clip_large, clip_small, vision_1b, vision_s14
+from kinema.processors.aligned import AlignedInputs
+from kinema.processors.text_inputs import TextInputs
+from kinema.training.alignment import Alignment
+
+CONTRAST = Alignment(
+    weights={"vtc": 1.0}, video_mask_ratio=0.0, image_mask_ratio=0.0, temperature_range=(0.01, 0.5)
+)
+
+
+@pytest.fixture(scope="module")
+def large(golden_dir):
+    return GoldenCase(golden_dir / "internvideo2/E_clip_llama_text")
+
+
+@pytest.fixture(scope="module")
+def small(golden_dir):
+    return GoldenCase(golden_dir / "internvideo2/E_clip_small_text")
+
+
+def sizes_of(case: GoldenCase) -> dict:
+    """What no shape tells."""
+    text = case.config["text"]
+    vision = case.config["vision"]
+    return {
+        "image_size": vision["img_size"],
+        "num_heads": vision["num_heads"],
+        "num_text_heads": text.get("num_attention_heads", text.get("n_heads_per_layer")),
+    }
+
+
+def large_model(case: GoldenCase, **files) -> InternVideo2CLIP:
+    names = {"vision": "source_stage2", "text": "source_text", "trained": "source_delta"}
+    paths = {part: case.folder / f"weights.{name}.safetensors" for part, name in names.items()}
+    frames = case.config["vision"]["num_frames"]
+    return assemble_clip(**(paths | files), num_frames=frames, **sizes_of(case))
+
+
+def small_model(case: GoldenCase) -> InternVideo2CLIP:
+    return load_clip_weights(case.folder / "weights.safetensors", **sizes_of(case))
+
+
+@pytest.mark.parametrize("name", ["large", "small"])
+def test_embeddings_and_loss_equal_the_original(request, name):
+    case = request.getfixturevalue(name)
+    model = large_model(case) if name == "large" else small_model(case)
+    ids = case.inputs["text_ids"]
+    for kind in ("video", "image"):
+        case.check(model.vision_encoder(case.inputs[kind]).pooled, f"{kind}_pooled")
+        case.check(model.see(case.inputs[kind]).projection, f"{kind}_embeds")
+    case.check(model.read(ids, ids > 0).projection, "text_embeds")
+    similarity = model.embed_pixels(case.inputs["video"]) @ model.embed_text(ids, ids > 0).T
+    case.check(similarity, "sim_v2t")
+    text = TextInputs(input_ids=ids, attention_mask=(ids > 0).long())
+    inputs = AlignedInputs(ids=case.inputs["idx"], pixel_values=case.inputs["video"], captions={"text": text})
+    loss = CONTRAST(model, inputs)
+    case.check(loss, "loss_vtc")
+    train_what_was_trained(model)
+    CONTRAST(model, inputs).backward()
+    check_gradients(case, model)
+
+
+def train_what_was_trained(model):
+    for name, parameter in model.named_parameters():
+        trained = ("vision_encoder.pool.", "vision_align.", "temperature")
+        parameter.requires_grad_(name.startswith(trained))
+
+
+def check_gradients(case, model):
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    zeros = {name: torch.zeros_like(p) for name, p in model.named_parameters() if p.grad is None}
+    theirs = dict(clip_keymap(model.config).export({k: zeros.get(k, g) for k, g in gradients.items()}))
+    named = {name.removeprefix("grad.") for name in case.outputs if name.startswith("grad.")}
+    assert named
+    for name in named:
+        case.check(theirs[name], f"grad.{name}")
+    learned = {name for name, gradient in gradients.items() if gradient is not None}
+    ours_of = {
+        part.ours: name
+        for name, entry in clip_keymap(model.config)
+        .inventory({k: tuple(p.shape) for k, p in model.named_parameters()})
+        .items()
+        for part in entry.parts
+    }
+    assert {ours_of[name] for name in learned} == set(case.details["parameters_with_gradient"])
+
+
+def test_the_temperature_is_held_above_one_hundredth(small):
+    model, ids = small_model(small), small.inputs["text_ids"]
+    text = TextInputs(input_ids=ids, attention_mask=torch.ones_like(ids))
+    inputs = AlignedInputs(ids=small.inputs["idx"], pixel_values=small.inputs["image"], captions={"a": text})
+    with torch.no_grad():
+        model.temperature.fill_(0.001)
+        CONTRAST(model, inputs)
+    small.check(model.temperature, "temp_after_clamp_of_0.001")
+
+
+def test_the_small_text_tower_equals_the_original(small):
+    with torch.no_grad():
+        encoded = small_model(small).text_encoder.encode(small.inputs["text_ids"])
+    small.check(encoded, "text_tokens_after_final_norm")
+
+
+def test_three_files_become_one_whole_model(large, tmp_path):
+    model = large_model(large)
+    write_clip_weights(model, tmp_path)
+    assert sorted(load_file(tmp_path / "model.safetensors")) == large.details["assembled_keys"]
+    again = load_clip_weights(tmp_path)
+    assert again.config == model.config
+    assert all(torch.equal(tensor, again.state_dict()[key]) for key, tensor in model.state_dict().items())
+
+
+def test_a_whole_model_is_written_bit_for_bit(small, tmp_path):
+    write_clip_weights(small_model(small), tmp_path)
+    written, weights = load_file(tmp_path / "model.safetensors"), small.weights()
+    assert written.keys() == weights.keys()
+    assert all(torch.equal(written[key], weights[key]) for key in weights)
+
+
+def test_a_distilled_model_is_put_together_from_its_three_files(small, tmp_path):
+    weights = small.weights()
+    trained = {
+        k: v for k, v in weights.items() if "clip_projector" in k or k.startswith(("temp", "vision_al"))
+    }
+    vision = {k.removeprefix("vision_encoder."): v for k, v in weights.items() if k.startswith("vision_enc")}
+    vision |= {"clip_pos_embed": torch.ones(1), "mae_decoder.0.norm.bias": torch.ones(1)}
+    text = {k: v for k, v in weights.items() if k.startswith("text_encoder.")}
+    text |= {"image_encoder.stem.weight": torch.ones(1), "logit_scale": torch.ones(())}
+    files = {"vision": vision, "text": text, "trained": trained}
+    for name, tensors in files.items():
+        save_file({key: tensor.clone() for key, tensor in tensors.items()}, tmp_path / f"{name}.safetensors")
+    frames = small.config["vision"]["num_frames"]
+    paths = {name: tmp_path / f"{name}.safetensors" for name in files}
+    model = assemble_clip(**paths, num_frames=frames, **sizes_of(small))
+    expected = small_model(small).state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in model.state_dict().items())
+
+
+@pytest.fixture
+def trained(large, tmp_path):
+    """A function that writes the trained part with other tensors, None for none."""
+
+    def change(tensors):
+        new = large.weights("weights.source_delta") | tensors
+        save_file({k: v for k, v in new.items() if v is not None}, tmp_path / "delta.safetensors")
+        return tmp_path / "delta.safetensors"
+
+    return change
+
+
+UPDATE = "text_encoder.transformer.layers.0.self_attn.q_proj.lora_{}.default.weight"
+
+
+def test_low_rank_updates_of_zero_change_nothing(large, trained):
+    file = trained({UPDATE.format("A"): torch.ones(4, 32), UPDATE.format("B"): torch.zeros(32, 4)})
+    assert len(large_model(large, trained=file).state_dict()) == len(large_model(large).state_dict())
+
+
+def test_low_rank_updates_that_count_are_refused(large, trained):
+    file = trained({UPDATE.format("A"): torch.ones(4, 32), UPDATE.format("B"): torch.ones(32, 4)})
+    with pytest.raises(WeightsError, match=r"lora_B.* is not zero"):
+        large_model(large, trained=file)
+
+
+@pytest.mark.parametrize("key", ["temp", "vision_encoder.clip_projector.cross_attn.proj.weight"])
+def test_a_part_that_was_trained_and_is_not_there_is_named(large, trained, key):
+    with pytest.raises(WeightsError, match=f"lacks {key}, which was trained"):
+        large_model(large, trained=trained({key: None}))
+
+
+def test_a_tensor_that_no_rule_takes_is_named(large, trained):
+    with pytest.raises(WeightsError, match="no rule for colour; is it the file that was asked for"):
+        large_model(large, trained=trained({"colour": torch.ones(1)}))
+
+
+def test_a_trained_part_of_another_size_is_refused(large, trained):
+    key = "vision_encoder.clip_projector.norm1_q.weight"
+    with pytest.raises(WeightsError, match="models of different sizes"):
+        large_model(large, trained=trained({key: torch.ones(7)}))
+
+
+def test_what_was_trained_is_no_model(large):
+    with pytest.raises(WeightsError, match="not the weights that were asked for"):
+        load_clip_weights(large.folder / "weights.source_delta.safetensors", **sizes_of(large))
+
+
+def test_text_padded_on_the_left_is_refused(large):
+    ids = torch.tensor([[0, 5]])
+    with pytest.raises(InputError, match="padded on the right"):
+        large_model(large).embed_text(ids, ids > 0)
+    with pytest.raises(InputError, match="at least one token"):
+        large_model(large).embed_text(torch.zeros_like(ids), torch.zeros_like(ids))
+
+
+def test_a_model_has_one_text_tower(small):
+    with pytest.raises(ConfigError, match="either decoder or text"):
+        InternVideo2CLIPConfig(vision=small_model(small).config.vision)
+
+
+def test_published_sizes_train_a_few_millions():
+    with torch.device("meta"):
+        large, small = InternVideo2CLIP(clip_large(vision_1b())), InternVideo2CLIP(clip_small(vision_s14()))
+    pool = sum(parameter.numel() for parameter in large.vision_encoder.pool.parameters())
+    assert round(pool / 1e6) == 7  # 14 MB in bfloat16
+    assert large.text_projection.shape == (4096, 768)
+    assert small.text_projection.shape == (512, 512)
