@@ -11,6 +11,7 @@ from kinema.hub.generation import GenerationDefaults
 from kinema.inference.embedding import EmbeddingModel
 from kinema.inference.engine import VideoLanguageModel
 from kinema.inference.memory import free_bytes
+from kinema.inference.pages import on_huge_pages
 from kinema.inference.profile import Profile
 from kinema.inference.runner import RunSettings
 from kinema.inference.sampling import SamplingConfig
@@ -59,12 +60,13 @@ def load(
     folder = find_checkpoint(name, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
     check_room(open_checkpoint(folder), place, number)
     loaded = load_model(folder, dtype=number, device=place, compat=compat)
+    on_huge_pages(loaded.model)
     if loaded.generation is None:
         if settings is not None:
             raise ConfigError(
                 f"{name} embeds and cannot be asked; pass batch_size to its embed methods instead."
             )
-        return EmbeddingModel(Tower(loaded.model, loaded.processor))
+        return EmbeddingModel(*(Tower(*pair) for pair in ((loaded.model, loaded.processor), *loaded.beside)))
     return VideoLanguageModel(
         loaded.model,
         loaded.processor,

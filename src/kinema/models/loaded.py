@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from torch import nn
 
@@ -22,3 +22,5 @@ class Loaded(Generic[Model, Processor]):
     """How it writes; None for a model that embeds, and writes nothing."""
     folder: Path
     """Where it was read from."""
+    beside: tuple[tuple[Any, Any], ...] = ()
+    """Network and processor for each other kind of media that the same weights embed."""

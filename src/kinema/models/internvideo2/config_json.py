@@ -26,8 +26,17 @@ def parse_config(content: Mapping[str, Any], model_type: str, kind: type[Config]
     sizes = content.get("sizes")
     if not isinstance(sizes, dict):
         raise WeightsError("config.json has no sizes; is it the file of this model?")
+    return build_config(kind, sizes)
+
+
+def build_config(kind: type[Config], content: Mapping[str, Any]) -> Config:
+    """A config from its fields, in which parts are objects.
+
+    Raises:
+        WeightsError: if a field is missing, unknown or cannot work.
+    """
     try:
-        return _build(kind, sizes)
+        return _build(kind, content)
     except (TypeError, ConfigError) as error:
         raise WeightsError(f"config.json: {error}") from error
 

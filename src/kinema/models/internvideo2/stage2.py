@@ -23,6 +23,8 @@ from kinema.modules.linear import Linear
 from kinema.modules.text.bert import Bert, BertConfig
 
 INITIAL_TEMPERATURE = 0.07
+PAD_ID = 0
+"""Of BERT's vocabularies."""
 
 
 class Kind(StrEnum):
@@ -130,17 +132,19 @@ class InternVideo2Stage2(nn.Module):
         """
         return F.normalize(self.hear(audio_features).projection, dim=-1)
 
-    def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Unit vectors of texts, (B, N) to (B, P)."""
+    def embed_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Unit vectors of texts, (B, N) to (B, P); arguments as for ``read``."""
         return F.normalize(self.read(input_ids, attention_mask).projection, dim=-1)
 
-    def read(self, input_ids: Tensor, attention_mask: Tensor) -> TextFeatures:
+    def read(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> TextFeatures:
         """Texts alone.
 
         Args:
             input_ids: (B, N), padded on the right.
-            attention_mask: (B, N), non-zero where a token is real.
+            attention_mask: (B, N), non-zero where a token is real; None where all but BERT's padding is.
         """
+        if attention_mask is None:
+            attention_mask = input_ids != PAD_ID
         tokens = self.text_encoder(input_ids, attention_mask)
         return TextFeatures(tokens, attention_mask, self.text_projection(tokens[:, 0]))
 

@@ -1,0 +1,143 @@
+"""Files to what stage 2 of InternVideo2 takes: pictures, clips, sound, and text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kinema.errors import ConfigError, InputError
+from kinema.media.audio import read_audio
+from kinema.media.frames import AudioClip, FrameBatch
+from kinema.media.image import read_image
+from kinema.media.sample import sampling_policy
+from kinema.media.source import Source
+from kinema.media.video import open_video
+from kinema.models.internvideo2.config import STAGE2_FRAMES
+from kinema.processors.beats_features import BEATsFeaturesConfig, beats_features
+from kinema.processors.bert_text import BertTokenizer
+from kinema.processors.captions import clean_caption
+from kinema.processors.fbank import SAMPLE_RATE
+from kinema.processors.resample import resample
+from kinema.processors.square_pixels import square_pixels
+from kinema.processors.text_inputs import TextInputs
+
+Media = Source | NDArray[Any] | Sequence[str] | FrameBatch | AudioClip
+"""A file, or what was read from one: the methods of ``Stage2Processor`` say what each takes."""
+
+MODALITIES = ("video", "image", "audio")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage2ProcessorConfig:
+    """How media become tensors; what does not concern the modality is not looked at."""
+
+    modality: str = "video"
+    """What ``pixels`` takes, one of ``MODALITIES``."""
+    size: int = 224
+    """Pixels a side that frames are squeezed to."""
+    num_frames: int = STAGE2_FRAMES
+    """Frames read of a clip: 4 in training; 8 in the paper's best numbers, with interpolated positions."""
+    sampling: str = "internvideo2_middle"
+    """A policy of ``media.sample``; the default is the published evaluation's."""
+    max_tokens: int = 32
+    """Most tokens of a text. Published evaluations take 64 for DiDeMo and MSVD, 150 for ActivityNet, 96 for
+    LSMDC's validation, and 32 for the rest."""
+    cleans_captions: bool = True
+    """Whether texts lose their punctuation, as in training and evaluation; the published demo keeps it."""
+    sound: BEATsFeaturesConfig = field(default_factory=BEATsFeaturesConfig)
+
+    def __post_init__(self) -> None:
+        if self.modality not in MODALITIES:
+            raise ConfigError(f"modality must be one of {', '.join(MODALITIES)}, got {self.modality!r}.")
+        if self.num_frames < 1 or self.size < 1 or self.max_tokens < 2:
+            raise ConfigError(
+                f"num_frames {self.num_frames} and size {self.size} must be at least 1, max_tokens "
+                f"{self.max_tokens} at least 2."
+            )
+        sampling_policy(self.sampling)
+
+
+class Stage2Processor:
+    """The eyes, the ears and the dictionary of a checkpoint."""
+
+    def __init__(self, tokenizer: BertTokenizer, config: Stage2ProcessorConfig) -> None:
+        self.tokenizer = BertTokenizer(tokenizer.backend, max_tokens=config.max_tokens)
+        self.config = config
+
+    @property
+    def modality(self) -> str:
+        """What ``pixels`` takes."""
+        return self.config.modality
+
+    @property
+    def published(self) -> Mapping[str, str]:
+        """A released checkpoint for what this one may not do."""
+        return {"audio": "OpenGVLab/InternVideo2-Stage2_6B"}
+
+    def with_settings(self, **changes: Any) -> Self:
+        """The same with some fields of its config changed, such as ``num_frames``."""
+        return type(self)(self.tokenizer, replace(self.config, **changes))
+
+    def texts(self, texts: Sequence[str]) -> TextInputs:
+        """Token ids of texts; those of speech are texts like any other."""
+        if self.config.cleans_captions and not isinstance(texts, str):
+            texts = [clean_caption(text) for text in texts]
+        return self.tokenizer(texts)
+
+    def pixels(self, media: Media) -> Tensor:
+        """What the network sees or hears of one file.
+
+        Raises:
+            InputError: if it is not what this modality takes.
+            MediaError: if a file cannot be read, or holds no such thing: a video without a sound track.
+        """
+        read = {"video": self.video, "image": self.image, "audio": self.audio}
+        return read[self.modality](media)
+
+    def image(self, media: Media) -> Tensor:
+        """A picture: a file, or uint8 RGB (H, W, 3) or grey (H, W); (1, 3, S, S)."""
+        picture = media if isinstance(media, np.ndarray) else read_image(_file(media, "an image"))
+        return square_pixels([picture], size=self.config.size)
+
+    def video(self, media: Media) -> Tensor:
+        """A clip: a file, a folder or list of images, frames with their times, or uint8 RGB (T, H, W, 3).
+
+        Of a file ``num_frames`` are read, of a shorter one the last again and again; frames that are decoded
+        already are all taken. (T, 3, S, S).
+        """
+        size = self.config.size
+        if isinstance(media, FrameBatch):
+            return square_pixels(media.data, size=size)
+        if isinstance(media, np.ndarray):
+            return square_pixels(media, size=size)
+        if isinstance(media, AudioClip):
+            raise InputError("a video model takes frames, got sound.")
+        with open_video(media) as video:
+            frames = video.iter_read(sampling=self.config.sampling, num_frames=self.config.num_frames)
+            return square_pixels((pixels for _, pixels in frames), size=size)
+
+    def audio(self, media: Media) -> Tensor:
+        """Sound: a file, the sound track of a video file, or an ``AudioClip`` of any rate; (L, mel bins).
+
+        Of sound over ten seconds the middle is heard.
+        """
+        clip = media
+        if not isinstance(clip, AudioClip):
+            clip = read_audio(_file(media, "sound"), sample_rate=None, num_channels=None)
+        waveform = resample(torch.from_numpy(clip.data.T), clip.sample_rate, SAMPLE_RATE)  # (C, N)
+        return beats_features(waveform, self.config.sound)
+
+
+def _file(media: Media, wanted: str) -> Source:
+    """What can be opened; lists, and decoded media of another kind, are refused."""
+    is_list = isinstance(media, Sequence) and not isinstance(media, str | bytes)
+    if is_list or isinstance(media, np.ndarray | FrameBatch | AudioClip):
+        raise InputError(
+            f"this model takes {wanted}, as a file or decoded, got {type(media).__name__}. Decoded sound "
+            "comes as an AudioClip, which says its rate; of several files, each is embedded alone."
+        )
+    return cast(Source, media)
