@@ -1,7 +1,7 @@
 """Stage 2 of InternVideo2 from files and into folders, strictly: every tensor is claimed by name.
 
 The published files hold weights alone. ``load_stage2`` reads them by their shapes; ``save_stage2`` puts the
-same tensors under the same names into a folder that ``kinema.load`` takes, with sizes, settings and vocabulary.
+same tensors under the same names into a folder that ``kinema.load`` takes, with sizes, settings, vocabulary.
 """
 
 from dataclasses import asdict, dataclass
