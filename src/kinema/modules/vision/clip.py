@@ -64,6 +64,11 @@ class CLIPVisionConfig:
         return height // self.patch_size, width // self.patch_size
 
     @property
+    def head_dim(self) -> int:
+        """Width of one head of the attention."""
+        return self.hidden_size // self.num_heads
+
+    @property
     def num_tokens(self) -> int:
         """Of a frame: its patches and the class token before them."""
         rows, columns = self.grid
