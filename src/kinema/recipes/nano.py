@@ -78,23 +78,19 @@ def nano_stages(scale: float = 1.0) -> list[Stage]:
         Stages whose parts, merge sizes and pruning are the published ones. The rates are those of a small
         model that starts from nothing; the published ones would leave it where it began.
     """
-    text, images, videos = ToyboxText(), ToyboxImages(), ToyboxVideos()
+    text, videos = ToyboxText(), ToyboxVideos()
+    crowds = ToyboxImages(crowd_share=0.8, num_questions=16, caption_share=0.1)
     visual = {"vision_encoder": 5e-4, "connector": 1e-3}
-    whole = {"vision_encoder": 5e-4, "connector": 1e-3, "language_model": 1e-3}
+    whole = {"vision_encoder": 3e-4, "connector": 1e-3, "language_model": 2e-3}
     plain = {"image_merge_size": 1, "video_merge_size": 2, "pruning": NoPruning()}
     pruned = plain | {"pruning": PreviousFramePruning()}
+    video_centric = pruned | {"image_merge_size": 2}
     stages = [
-        _stage("language", 700, {"language_model": 3e-3}, mixture((text, 1.0)), plain),
-        _stage("vision_encoder_adaptation", 150, visual, mixture((images, 1.0)), plain),
-        _stage("vision_language_alignment", 300, whole, mixture((images, 0.9), (text, 0.1)), plain),
-        _stage("multi_task", 500, whole, mixture((images, 0.3), (videos, 0.7)), pruned),
-        _stage(
-            "video_centric",
-            600,
-            whole,
-            mixture((videos, 0.9), (images, 0.1)),
-            pruned | {"image_merge_size": 2},
-        ),
+        _stage("language", 2000, {"language_model": 3e-3}, mixture((text, 1.0)), plain),
+        _stage("vision_encoder_adaptation", 200, visual, mixture((ToyboxImages(), 1.0)), plain),
+        _stage("vision_language_alignment", 1000, whole, mixture((crowds, 0.9), (text, 0.1)), plain),
+        _stage("multi_task", 600, whole, mixture((crowds, 0.3), (videos, 0.7)), pruned),
+        _stage("video_centric", 2000, whole, mixture((videos, 0.9), (crowds, 0.1)), video_centric),
     ]
     return [replace(stage, num_steps=max(1, round(stage.num_steps * scale))) for stage in stages]
 
@@ -107,7 +103,7 @@ def _stage(
         learning_rates=rates,
         data=data,
         num_steps=num_steps,
-        batch_size=32,
+        batch_size=16,
         schedule=Cosine(warmup_ratio=0.05, final_ratio=0.1),
         optimizer=OptimizerConfig(rule="muon", weight_decay=0.05, betas=(0.9, 0.98)),
         processor=processor,
@@ -130,7 +126,8 @@ def train_nano(out_dir: Path, *, scale: float = 1.0, seed: int = 0, bfloat16: bo
     init_weights(model, seed)
     processor = nano_processor(scale)
     _pretrained_vision(model, out_dir / "vision.pt", scale=scale, seed=seed, bfloat16=bfloat16)
-    train(model, processor, nano_stages(scale), RunConfig(out_dir=out_dir, seed=seed, bfloat16=bfloat16))
+    run = RunConfig(out_dir=out_dir, seed=seed, bfloat16=bfloat16, save_every=100)
+    train(model, processor, nano_stages(scale), run)
     folder = out_dir / "model"
     save_nano(model, processor, folder)
     return folder

@@ -21,10 +21,8 @@ from kinema.modules.vision.navit import NaViT
 from kinema.processors.patches import to_patches
 from kinema.processors.resize import resize_frames
 from kinema.toybox import Scene, make_scene
-from kinema.toybox.invent_settings import plain_background
-from kinema.toybox.splits import allowed_pairs
+from kinema.toybox.crowds import draw_crowd
 from kinema.toybox.vocabulary import COLOURS, SHAPES, SIZES
-from kinema.toybox.world import Shot, Toy
 from kinema.training.optimizer import OptimizerConfig, build_optimizer
 from kinema.training.precision import training_precision
 from kinema.training.schedule import Cosine
@@ -179,35 +177,13 @@ def _batches(
 def _picture(rng: np.random.Generator, reader: PatchReader) -> tuple[Picture, Scene, float]:
     height, width = reader.draw_size(rng)
     if rng.random() < 0.8:
-        scene, time_s = _crowd(rng, height, width), 0.0
+        scene, time_s = draw_crowd(rng, height, width), 0.0
     else:
         scene = make_scene(int(rng.integers(2**62)), level=1, split="train", height=height, width=width)
         time_s = float(rng.uniform(0.0, scene.duration_s - 0.01))
     frame = as_filmed(scene.render([time_s]), rng)
     height, width = (max(1, round(length / reader.multiple)) * reader.multiple for length in frame.shape[1:3])
     return resize_frames(frame, height, width)[0], scene, time_s
-
-
-def _crowd(rng: np.random.Generator, height: int, width: int) -> Scene:
-    """Many toys at once, a few times what a clip shows: as many more to learn from in one picture."""
-    pairs = allowed_pairs("train")
-    toys = []
-    for row, column in ((row, column) for row in range(3) for column in range(3)):
-        shape, colour = pairs[rng.integers(len(pairs))]
-        x, y = (column + rng.uniform(0.2, 0.8)) / 3, (row + rng.uniform(0.2, 0.8)) / 3
-        toy = Toy(
-            shape=shape,
-            colour=colour,
-            size=str(rng.choice(list(SIZES), p=[0.45, 0.35, 0.2])),
-            motion="still",
-            path=((0.0, x, y),),
-            appear_s=0.0,
-            disappear_s=1.0,
-        )
-        toys.append(toy)
-    kept = [toys[index] for index in rng.permutation(len(toys))[: int(rng.integers(4, 8))]]
-    shot = Shot(start_s=0.0, end_s=1.0, background=plain_background(rng), toys=tuple(kept))
-    return Scene(seed=0, level=1, split="train", duration_s=1.0, shots=(shot,), height=height, width=width)
 
 
 def _loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
