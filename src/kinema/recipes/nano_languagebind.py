@@ -52,13 +52,18 @@ class NanoRun:
 
     out_dir: Path
     scale: float = 1.0
-    """Factor on all numbers of steps and on what the tokenizer is made from, such as 0.001 to try it."""
+    """Factor on all numbers of steps and on what the tokenizer is made from, such as 0.001 to try it; below
+    0.01 batches are smaller, too."""
     seed: int = 0
     bfloat16: bool = True
 
     def steps(self, num_steps: int) -> int:
         """How many there are at this scale."""
         return max(1, round(num_steps * self.scale))
+
+    def rows(self, batch_size: int) -> int:
+        """Samples a step at this scale."""
+        return max(2, round(batch_size * min(1.0, 100 * self.scale)))
 
 
 def nano_languagebind(modality: Modality, vocab_size: int) -> LanguageBindConfig:
@@ -90,7 +95,7 @@ def nano_clip_tokenizer(scale: float = 1.0) -> CLIPTokenizer:
     return CLIPTokenizer(nano_tokenizer(max(100, round(3000 * scale)), special_tokens=(START, END)))
 
 
-def image_stage(num_steps: int) -> Stage:
+def image_stage(run: NanoRun) -> Stage:
     """What stands in for OpenCLIP's training: everything learns."""
     rates = {
         "vision_encoder": 1e-3,
@@ -103,23 +108,23 @@ def image_stage(num_steps: int) -> Stage:
         name="image_text",
         learning_rates=rates,
         data=mixture((ToyboxStillPairs(side=SIDE), 1.0)),
-        num_steps=num_steps,
-        batch_size=128,
+        num_steps=run.steps(400),
+        batch_size=run.rows(128),
         loss=Contrastive(),
         schedule=Cosine(warmup_ratio=0.05, final_ratio=0.05),
         optimizer=OptimizerConfig(rule="muon", weight_decay=0.05, betas=(0.9, 0.98)),
     )
 
 
-def video_stage(num_steps: int) -> Stage:
+def video_stage(run: NanoRun) -> Stage:
     """The published training, with its parts, its loss and its share of dropped patches; text is locked."""
-    image = image_stage(num_steps)
     return replace(
-        image,
+        image_stage(run),
         name="video_text",
         learning_rates=dict.fromkeys(FULL_TEMPORAL_PARTS, 1e-3),
         data=mixture((ToyboxClipPairs(num_frames=NUM_FRAMES, side=SIDE), 1.0)),
-        batch_size=64,
+        num_steps=run.steps(150),
+        batch_size=run.rows(64),
     )
 
 
@@ -144,8 +149,7 @@ def _train_image(run: NanoRun, folder: Path) -> None:
     model = LanguageBind(nano_languagebind(Modality.IMAGE, tokenizer.backend.get_vocab_size()))
     init_weights(model, run.seed)
     _name_patches(run, model.vision_encoder, run.out_dir / "patches.pt")
-    stage = image_stage(run.steps(400))
-    train(model, PairProcessor(processor), [stage], _settings(run, "train_image"))
+    train(model, PairProcessor(processor), [image_stage(run)], _settings(run, "train_image"))
     checkpoint.save(model, processor, folder, card=_card("image"))
 
 
@@ -157,8 +161,7 @@ def _train_video(run: NanoRun, start: Loaded[LanguageBind, LanguageBindProcessor
     model.load_state_dict(model.state_dict() | image.state_dict())
     generator = torch.Generator().manual_seed(run.seed)
     model.vision_encoder = start_from_image(image.vision_encoder, config.vision, generator)
-    stage = video_stage(run.steps(150))
-    train(model, PairProcessor(processor), [stage], _settings(run, "train_video"))
+    train(model, PairProcessor(processor), [video_stage(run)], _settings(run, "train_video"))
     checkpoint.save(model, processor, folder, card=_card("video"))
 
 
@@ -186,7 +189,9 @@ def _name_patches(run: NanoRun, encoder: CLIPVision, path: Path) -> None:
             multiple=size,
             draw_size=lambda _: (SIDE, SIDE),
         )
-        config = VisionPretraining(num_steps=run.steps(1500), seed=run.seed, bfloat16=run.bfloat16)
+        config = VisionPretraining(
+            num_steps=run.steps(1500), batch_size=run.rows(64), seed=run.seed, bfloat16=run.bfloat16
+        )
         pretrain_patches(reader, config)
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(encoder.state_dict(), path)

@@ -84,7 +84,7 @@ def nano_video_llava_stages(run: NanoRun) -> list[Stage]:
         learning_rates={"language_model": 3e-3},
         data=mixture((ToyboxText(), 1.0)),
         num_steps=run.steps(400),
-        batch_size=32,
+        batch_size=run.rows(32),
         schedule=Cosine(warmup_ratio=0.05, final_ratio=0.1),
         optimizer=OptimizerConfig(rule="muon", weight_decay=0.05, betas=(0.9, 0.98)),
     )
@@ -100,8 +100,8 @@ def nano_video_llava_stages(run: NanoRun) -> list[Stage]:
         name="tune",
         learning_rates={"connector": 1e-3, "language_model": 1e-3},
         data=mixture((videos, 0.6), (images, 0.3), (ToyboxText(), 0.1)),
-        num_steps=run.steps(500),
-        batch_size=16,
+        num_steps=run.steps(350),
+        batch_size=run.rows(16),
     )
     return [language, align, tune]
 
