@@ -72,6 +72,16 @@ FAMILIES = (
         part_types={},
         home="kinema.models.video_llava.checkpoint",
     ),
+    Family(
+        name="internvideo2",
+        title="InternVideo2",
+        model_types=("internvideo2_stage2", "internvideo2_clip"),
+        part_types={
+            "internvideo2_student": "load_student",
+            "internvideo2_classifier": "load_classifier",
+        },
+        home="kinema.models.internvideo2.checkpoint",
+    ),
 )
 """A new family is one more entry."""
 

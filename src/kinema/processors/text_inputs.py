@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kinema.errors import InputError, ModelWarning
-from kinema.processors.tokenizer import TextTokenizer
+from kinema.processors.tokenizer import PromptTokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class TextInputs:
         )
 
 
-def encode_texts(tokenizer: TextTokenizer, texts: Sequence[str], *, most: int) -> list[list[int]]:
+def encode_texts(tokenizer: PromptTokenizer, texts: Sequence[str], *, most: int) -> list[list[int]]:
     """Ids of texts without start and end; what looks like a special token in them is ordinary characters.
 
     Args:

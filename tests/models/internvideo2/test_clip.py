@@ -1,19 +1,33 @@
 """InternVideo2-CLIP against the original's numbers, put together from its three files or whole."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
+from clip_vocabulary import small_tokenizer
 from golden_case import GoldenCase
 from safetensors.torch import load_file, save_file
 
-from kinema.errors import ConfigError, InputError, WeightsError
+import kinema
+from kinema.errors import ConfigError, InputError, ModelWarning, WeightsError
 from kinema.models.internvideo2.clip import InternVideo2CLIP, InternVideo2CLIPConfig
-from kinema.models.internvideo2.clip_checkpoint import assemble_clip, load_clip_weights, write_clip_weights
+from kinema.models.internvideo2.clip_assembly import assemble_clip
+from kinema.models.internvideo2.clip_checkpoint import load_clip, save_clip
 from kinema.models.internvideo2.clip_keys import clip_keymap
+from kinema.models.internvideo2.clip_processor import CLIPProcessor, CLIPProcessorConfig
 from kinema.models.internvideo2.config import clip_large, clip_small, vision_1b, vision_s14
+from kinema.models.registry import convert_model, find_family, load_model, load_outline
+from kinema.modules.text.clip import CLIPTextConfig
 from kinema.processors.aligned import AlignedInputs
+from kinema.processors.clip_text import CLIPTokenizer
+from kinema.processors.sentence_pieces import SentencePieceTokenizer
+from kinema.processors.square_pixels import square_pixels
+from kinema.processors.summary_text import SummaryTokenizer
 from kinema.processors.text_inputs import TextInputs
 from kinema.training.alignment import Alignment
 
+SETTINGS = CLIPProcessorConfig(size=28, num_frames=4)
 CONTRAST = Alignment(
     weights={"vtc": 1.0}, video_mask_ratio=0.0, image_mask_ratio=0.0, temperature_range=(0.01, 0.5)
 )
@@ -48,7 +62,7 @@ def large_model(case: GoldenCase, **files) -> InternVideo2CLIP:
 
 
 def small_model(case: GoldenCase) -> InternVideo2CLIP:
-    return load_clip_weights(case.folder / "weights.safetensors", **sizes_of(case))
+    return load_clip(case.folder / "weights.safetensors", **sizes_of(case))
 
 
 @pytest.mark.parametrize("name", ["large", "small"])
@@ -112,20 +126,38 @@ def test_the_small_text_tower_equals_the_original(small):
     small.check(encoded, "text_tokens_after_final_norm")
 
 
-def test_three_files_become_one_whole_model(large, tmp_path):
+@pytest.fixture(scope="module")
+def pieces(golden_dir):
+    """A SentencePiece model; it has more pieces than the golden tower has rows, so it is checked apart."""
+    return SentencePieceTokenizer((golden_dir / "video_llava/tokenizer.model").read_bytes())
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    return CLIPTokenizer(small_tokenizer(tmp_path_factory.mktemp("vocabulary")), num_positions=16)
+
+
+def test_three_files_become_one_whole_model(large, pieces, tmp_path):
     model = large_model(large)
-    write_clip_weights(model, tmp_path)
-    assert sorted(load_file(tmp_path / "model.safetensors")) == large.details["assembled_keys"]
-    again = load_clip_weights(tmp_path)
+    save_clip(model, CLIPProcessor(SummaryTokenizer(pieces), SETTINGS), tmp_path / "saved")
+    written = load_file(tmp_path / "saved/model.safetensors")
+    assert sorted(written) == large.details["assembled_keys"]
+    again = load_clip(tmp_path / "saved")
     assert again.config == model.config
     assert all(torch.equal(tensor, again.state_dict()[key]) for key, tensor in model.state_dict().items())
 
 
-def test_a_whole_model_is_written_bit_for_bit(small, tmp_path):
-    write_clip_weights(small_model(small), tmp_path)
-    written, weights = load_file(tmp_path / "model.safetensors"), small.weights()
+def test_a_whole_model_is_written_bit_for_bit(small, words, tmp_path):
+    save_clip(small_model(small), CLIPProcessor(words, SETTINGS), tmp_path / "saved")
+    written, weights = load_file(tmp_path / "saved/model.safetensors"), small.weights()
     assert written.keys() == weights.keys()
     assert all(torch.equal(written[key], weights[key]) for key in weights)
+
+
+def test_a_vocabulary_that_is_too_large_for_the_tower_is_refused(large, pieces, tmp_path):
+    save_clip(large_model(large), CLIPProcessor(SummaryTokenizer(pieces), SETTINGS), tmp_path / "saved")
+    with pytest.raises(WeightsError, match="the text tower 60; they do not belong together"):
+        load_model(tmp_path / "saved")
 
 
 def test_a_distilled_model_is_put_together_from_its_three_files(small, tmp_path):
@@ -192,7 +224,7 @@ def test_a_trained_part_of_another_size_is_refused(large, trained):
 
 def test_what_was_trained_is_no_model(large):
     with pytest.raises(WeightsError, match="not the weights that were asked for"):
-        load_clip_weights(large.folder / "weights.source_delta.safetensors", **sizes_of(large))
+        load_clip(large.folder / "weights.source_delta.safetensors", **sizes_of(large))
 
 
 def test_text_padded_on_the_left_is_refused(large):
@@ -215,3 +247,66 @@ def test_published_sizes_train_a_few_millions():
     assert round(pool / 1e6) == 7  # 14 MB in bfloat16
     assert large.text_projection.shape == (4096, 768)
     assert small.text_projection.shape == (512, 512)
+
+
+def front_door(folder, words) -> InternVideo2CLIP:
+    """A model of random weights whose text tower fits the small vocabulary, as a folder."""
+    torch.manual_seed(0)
+    vision = replace(
+        vision_s14(), num_layers=1, hidden_size=32, intermediate_size=32, num_heads=2, image_size=28
+    )
+    text = CLIPTextConfig(vocab_size=524, hidden_size=16, intermediate_size=16, num_layers=1, num_heads=2)
+    text = replace(text, vocab_size=words.end_id + 1, max_positions=16)
+    model = InternVideo2CLIP(InternVideo2CLIPConfig(vision=vision, align_size=12, text=text)).eval()
+    save_clip(model, CLIPProcessor(words, SETTINGS), folder)
+    return model
+
+
+@torch.no_grad()
+def test_the_front_door_embeds_clips_pictures_and_texts(words, tmp_path):
+    model = front_door(tmp_path / "saved", words)
+    embedding = kinema.load(tmp_path / "saved", device="cpu")
+    assert set(embedding.modalities) == {"video", "image"}
+    clip = np.random.default_rng(0).integers(0, 255, (5, 40, 60, 3), dtype=np.uint8)
+    video, image = embedding.embed_video(clip), embedding.embed_image(clip[0])
+    assert video.shape == image.shape == (1, 12)
+    pixels = square_pixels(clip, size=28)[None]
+    np.testing.assert_allclose(video, model.embed_pixels(pixels), atol=1e-5)
+    text = words(["a cat barks"])
+    expected = model.embed_text(text.input_ids, text.attention_mask)
+    np.testing.assert_allclose(embedding.embed_text("a cat barks"), expected, atol=1e-5)
+
+
+def test_a_folder_converts_to_another_dtype_and_is_outlined_without_weights(words, tmp_path):
+    front_door(tmp_path / "saved", words)
+    convert_model(tmp_path / "saved", tmp_path / "half", layout="official", dtype=torch.bfloat16)
+    loaded = load_model(tmp_path / "half")
+    assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.bfloat16}
+    assert loaded.processor.config == SETTINGS
+    (tmp_path / "half/model.safetensors").unlink()
+    outline = load_outline(tmp_path / "half", dtype=torch.float32)
+    assert all(parameter.is_meta for parameter in outline.model.parameters())
+    with pytest.raises(WeightsError, match="no layout 'other'"):
+        convert_model(tmp_path / "saved", tmp_path / "no", layout="other")
+    with pytest.raises(ConfigError, match="compat='official' only"):
+        load_model(tmp_path / "saved", compat="transformers")
+
+
+@pytest.mark.parametrize("part", ["student", "classifier"])
+def test_a_part_of_the_family_says_what_loads_it(part):
+    with pytest.raises(WeightsError, match=rf"part of InternVideo2.*checkpoint\.load_{part}"):
+        find_family({"model_type": f"internvideo2_{part}"})
+
+
+def test_texts_are_read_as_internvl_was_trained(pieces):
+    short, long = pieces.encode("summarize:a dog"), pieces.encode("summarize:a dog barks")
+    tokenizer = SummaryTokenizer(pieces, max_tokens=len(short) + 3)
+    with pytest.warns(ModelWarning, match="their ends are left out"):
+        tokens = tokenizer(["a dog", "a dog barks"])
+    assert tokens.input_ids.tolist() == [[1, *short, 2, 0], [1, *long[: len(short) + 1], 2]]
+    assert tokens.attention_mask.tolist() == [[True] * (len(short) + 2) + [False], [True] * (len(short) + 3)]
+
+
+def test_a_text_tower_reads_as_far_as_padding_of_0(large):
+    model, ids = large_model(large), large.inputs["text_ids"]
+    assert torch.equal(model.embed_text(ids), model.embed_text(ids, ids > 0))

@@ -83,8 +83,8 @@ class InternVideo2CLIP(nn.Module):
         """Unit vectors of images or clips, (B, T, 3, H, W) to (B, P)."""
         return F.normalize(self.see(pixel_values).projection, dim=-1)
 
-    def embed_text(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Unit vectors of texts, (B, N) to (B, P)."""
+    def embed_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Unit vectors of texts, (B, N) to (B, P); arguments and errors as for ``read``."""
         return F.normalize(self.read(input_ids, attention_mask).projection, dim=-1)
 
     def see(self, pixel_values: Tensor, keep_mask: Tensor | None = None) -> Projected:
@@ -92,12 +92,13 @@ class InternVideo2CLIP(nn.Module):
         pooled = self.vision_encoder(pixel_values, keep_mask).pooled
         return Projected(pooled if self.vision_align is None else self.vision_align(pooled))
 
-    def read(self, input_ids: Tensor, attention_mask: Tensor) -> Projected:
+    def read(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Projected:
         """Texts alone.
 
         Args:
             input_ids: (B, N), padded on the right.
-            attention_mask: (B, N), non-zero where a token is real.
+            attention_mask: (B, N), non-zero where a token is real; a decoder takes tokens above 0 for real
+                where it is None, and a tower as CLIP's needs none.
         """
         return Projected(self.text_encoder(input_ids, attention_mask) @ self.text_projection)
 

@@ -45,12 +45,11 @@ def ignored_of_vision_file() -> tuple[Ignore, ...]:
     Images' own positions too: they get the mean over time of a clip's, as the models were trained with.
     """
     reason = "images get the mean over time of a clip's positions"
-    others = (rule for rule in ignored_of_stage2() if rule.theirs not in ("vision_align.**",))
     return (
         *ignored_decoders(PREFIX),
         *ignored_decoders(),
         Ignore(f"{PREFIX}img_pos_embed", reason),
-        *others,
+        *ignored_of_stage2(),
     )
 
 

@@ -2,31 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from kinema.errors import ConfigError, InputError
+from kinema.errors import ConfigError
 from kinema.media.audio import read_audio
-from kinema.media.frames import AudioClip, FrameBatch
-from kinema.media.image import read_image
+from kinema.media.frames import AudioClip
 from kinema.media.sample import sampling_policy
-from kinema.media.source import Source
-from kinema.media.video import open_video
 from kinema.models.internvideo2.config import STAGE2_FRAMES
 from kinema.processors.beats_features import BEATsFeaturesConfig, beats_features
 from kinema.processors.bert_text import BertTokenizer
 from kinema.processors.captions import clean_caption
 from kinema.processors.fbank import SAMPLE_RATE
 from kinema.processors.resample import resample
-from kinema.processors.square_pixels import square_pixels
+from kinema.processors.square_media import Media, file_of, read_square_clip, read_square_image
 from kinema.processors.text_inputs import TextInputs
-
-Media = Source | NDArray[Any] | Sequence[str] | FrameBatch | AudioClip
-"""A file, or what was read from one: the methods of ``Stage2Processor`` say what each takes."""
 
 MODALITIES = ("video", "image", "audio")
 
@@ -99,26 +91,15 @@ class Stage2Processor:
         return read[self.modality](media)
 
     def image(self, media: Media) -> Tensor:
-        """A picture: a file, or uint8 RGB (H, W, 3) or grey (H, W); (1, 3, S, S)."""
-        picture = media if isinstance(media, np.ndarray) else read_image(_file(media, "an image"))
-        return square_pixels([picture], size=self.config.size)
+        """A picture, as of ``read_square_image``; (1, 3, S, S)."""
+        return read_square_image(media, size=self.config.size)
 
     def video(self, media: Media) -> Tensor:
-        """A clip: a file, a folder or list of images, frames with their times, or uint8 RGB (T, H, W, 3).
-
-        Of a file ``num_frames`` are read, of a shorter one the last again and again; frames that are decoded
-        already are all taken. (T, 3, S, S).
-        """
-        size = self.config.size
-        if isinstance(media, FrameBatch):
-            return square_pixels(media.data, size=size)
-        if isinstance(media, np.ndarray):
-            return square_pixels(media, size=size)
-        if isinstance(media, AudioClip):
-            raise InputError("a video model takes frames, got sound.")
-        with open_video(media) as video:
-            frames = video.iter_read(sampling=self.config.sampling, num_frames=self.config.num_frames)
-            return square_pixels((pixels for _, pixels in frames), size=size)
+        """A clip, as of ``read_square_clip``; (T, 3, S, S)."""
+        settings = self.config
+        return read_square_clip(
+            media, size=settings.size, num_frames=settings.num_frames, sampling=settings.sampling
+        )
 
     def audio(self, media: Media) -> Tensor:
         """Sound: a file, the sound track of a video file, or an ``AudioClip`` of any rate; (L, mel bins).
@@ -127,17 +108,6 @@ class Stage2Processor:
         """
         clip = media
         if not isinstance(clip, AudioClip):
-            clip = read_audio(_file(media, "sound"), sample_rate=None, num_channels=None)
+            clip = read_audio(file_of(media, "sound"), sample_rate=None, num_channels=None)
         waveform = resample(torch.from_numpy(clip.data.T), clip.sample_rate, SAMPLE_RATE)  # (C, N)
         return beats_features(waveform, self.config.sound)
-
-
-def _file(media: Media, wanted: str) -> Source:
-    """What can be opened; lists, and decoded media of another kind, are refused."""
-    is_list = isinstance(media, Sequence) and not isinstance(media, str | bytes)
-    if is_list or isinstance(media, np.ndarray | FrameBatch | AudioClip):
-        raise InputError(
-            f"this model takes {wanted}, as a file or decoded, got {type(media).__name__}. Decoded sound "
-            "comes as an AudioClip, which says its rate; of several files, each is embedded alone."
-        )
-    return cast(Source, media)

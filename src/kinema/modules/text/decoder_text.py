@@ -20,12 +20,12 @@ class DecoderText(nn.Module):
         self.config = config
         self.decoder = Decoder(config)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """What the last real token has become, which has seen all others.
 
         Args:
-            input_ids: (B, N), padded on the right; what stands there does not matter.
-            attention_mask: (B, N), non-zero where a token is real.
+            input_ids: (B, N), padded on the right; what stands there does not matter. attention_mask: (B, N),
+            non-zero where a token is real; None where the padding is 0, as in training.
 
         Returns:
             (B, D).
@@ -34,9 +34,9 @@ class DecoderText(nn.Module):
             InputError: if a text is empty, or padded on the left.
         """
         hidden_states = self.encode(input_ids)
-        lengths = attention_mask.bool().sum(1)
-        ends = lengths - 1
-        if bool((ends < 0).any()) or not bool(attention_mask.gather(1, ends[:, None]).all()):
+        real = input_ids > 0 if attention_mask is None else attention_mask.bool()
+        ends = real.sum(1) - 1
+        if bool((ends < 0).any()) or not bool(real.gather(1, ends[:, None]).all()):
             raise InputError("attention_mask must be of texts of at least one token, padded on the right.")
         return hidden_states[torch.arange(len(ends), device=ends.device), ends]
 

@@ -1,0 +1,76 @@
+"""Files and texts to what InternVideo2-CLIP takes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+from torch import Tensor
+
+from kinema.errors import ConfigError
+from kinema.media.sample import sampling_policy
+from kinema.processors.clip_text import CLIPTokenizer
+from kinema.processors.square_media import Media, read_square_clip, read_square_image
+from kinema.processors.summary_text import SummaryTokenizer
+from kinema.processors.text_inputs import TextInputs
+
+MODALITIES = ("video", "image")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CLIPProcessorConfig:
+    """How media become tensors."""
+
+    modality: str = "video"
+    """What ``pixels`` takes, one of ``MODALITIES``."""
+    size: int = 224
+    """Pixels a side that frames are squeezed to."""
+    num_frames: int = 8
+    """Frames read of a clip: 8 in training; others work, with interpolated positions."""
+    sampling: str = "internvideo2_middle"
+    """A policy of ``media.sample``; the default is the published evaluation's."""
+
+    def __post_init__(self) -> None:
+        if self.modality not in MODALITIES:
+            raise ConfigError(f"modality must be one of {', '.join(MODALITIES)}, got {self.modality!r}.")
+        if self.num_frames < 1 or self.size < 1:
+            raise ConfigError(f"num_frames {self.num_frames} and size {self.size} must be at least 1.")
+        sampling_policy(self.sampling)
+
+
+class CLIPProcessor:
+    """The eyes and the dictionary of a checkpoint."""
+
+    def __init__(self, tokenizer: CLIPTokenizer | SummaryTokenizer, config: CLIPProcessorConfig) -> None:
+        self.tokenizer, self.config = tokenizer, config
+
+    @property
+    def modality(self) -> str:
+        """What ``pixels`` takes."""
+        return self.config.modality
+
+    @property
+    def published(self) -> Mapping[str, str]:
+        """A released checkpoint for what this one may not do."""
+        return {"audio": "OpenGVLab/InternVideo2-Stage2_6B"}
+
+    def with_settings(self, **changes: object) -> Self:
+        """The same with some fields of its config changed, such as ``num_frames``."""
+        return type(self)(self.tokenizer, replace(self.config, **changes))  # type: ignore[arg-type]
+
+    def texts(self, texts: Sequence[str]) -> TextInputs:
+        """Token ids of texts."""
+        return self.tokenizer(texts)
+
+    def pixels(self, media: Media) -> Tensor:
+        """What the network sees of one file, (T, 3, S, S); T of an image is 1.
+
+        Raises:
+            InputError: if it is not what this modality takes.
+            MediaError: if a file cannot be read, or holds no such thing.
+        """
+        settings = self.config
+        if settings.modality == "image":
+            return read_square_image(media, size=settings.size)
+        return read_square_clip(
+            media, size=settings.size, num_frames=settings.num_frames, sampling=settings.sampling
+        )
