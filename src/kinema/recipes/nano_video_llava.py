@@ -83,9 +83,9 @@ def nano_video_llava_stages(run: NanoRun) -> list[Stage]:
         name="language",
         learning_rates={"language_model": 3e-3},
         data=mixture((ToyboxText(), 1.0)),
-        num_steps=run.steps(400),
+        num_steps=run.steps(200),
         batch_size=run.rows(32),
-        schedule=Cosine(warmup_ratio=0.05, final_ratio=0.1),
+        schedule=Cosine(warmup_ratio=0.1, final_ratio=0.6),  # tuning goes on from there
         optimizer=OptimizerConfig(rule="muon", weight_decay=0.05, betas=(0.9, 0.98)),
     )
     align = replace(
@@ -94,6 +94,7 @@ def nano_video_llava_stages(run: NanoRun) -> list[Stage]:
         learning_rates={"connector": 3e-3},
         data=captions,
         num_steps=run.steps(60),
+        schedule=Cosine(warmup_ratio=0.05, final_ratio=0.1),
     )
     tune = replace(
         align,
