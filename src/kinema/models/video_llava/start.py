@@ -1,0 +1,86 @@
+"""A Video-LLaVA as its training begins: published towers, a language model of text, a connector of chance."""
+
+from collections.abc import Mapping
+from math import sqrt
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kinema.hub.config_fields import expect_field
+from kinema.hub.files import open_checkpoint, read_json
+from kinema.hub.keymap import Ignore, KeyMap
+from kinema.models.decoder_json import parse_decoder_config
+from kinema.models.decoder_keys import decoder_rules
+from kinema.models.languagebind.checkpoint import load_vision_encoder
+from kinema.models.languagebind.config import Modality
+from kinema.models.video_llava.config import VideoLLaVAConfig
+from kinema.models.video_llava.model import VideoLLaVA
+from kinema.modules.language.decoder import Decoder
+from kinema.modules.linear import Linear
+from kinema.modules.sharing import share_equal_parameters
+
+
+def assemble(
+    language: Path,
+    towers: Mapping[Modality, Path],
+    generator: torch.Generator,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> VideoLLaVA:
+    """Put a model together from the parts that its first stage starts from (arXiv 2311.10122, Section 3.3).
+
+    Args:
+        language: folder of a language model of Llama's kind, such as lmsys/vicuna-7b-v1.5.
+        towers: folder of a LanguageBind checkpoint for each modality, such as LanguageBind/LanguageBind_Image
+            and LanguageBind/LanguageBind_Video_merge.
+        generator: draws the connector, as torch draws linear layers.
+        dtype: what to cast the weights to as they are read; None keeps what the files have.
+        device: where the weights go.
+
+    Raises:
+        WeightsError: if a part is not whole, or of another architecture.
+        ConfigError: if the towers have several widths.
+    """
+    encoders = {
+        modality: load_vision_encoder(folder, dtype=dtype, device=device)
+        for modality, folder in towers.items()
+    }
+    decoder = load_language_model(language, dtype=dtype, device=device)
+    config = VideoLLaVAConfig(
+        towers={modality: encoder.config for modality, encoder in encoders.items()}, language=decoder.config
+    )
+    with torch.device("meta"):
+        model = VideoLLaVA(config)
+    model.vision_encoder = nn.ModuleDict({modality.value: encoder for modality, encoder in encoders.items()})
+    share_equal_parameters(encoders[Modality.IMAGE], encoders[Modality.VIDEO])
+    model.language_model = decoder
+    model.connector.to_empty(device=device).to(decoder.embed_tokens.weight.dtype)
+    for layer in (model.connector.fc1, model.connector.fc2):
+        _draw(layer, generator)
+    return model.eval()
+
+
+def load_language_model(
+    folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+) -> Decoder:
+    """A decoder of Llama's kind alone; arguments and errors as for ``assemble``."""
+    content = read_json(folder / "config.json")
+    expect_field(content, "model_type", "llama")
+    config = parse_decoder_config(content, attention_bias=False)
+    with torch.device("meta"):
+        decoder = Decoder(config)
+    rotary = Ignore("model.layers.*.self_attn.rotary_emb.inv_freq", "it follows from the head size")
+    keymap = KeyMap("Llama", (*decoder_rules(config, theirs="model.", ours=""), rotary))
+    keymap.load_into(decoder, open_checkpoint(folder), dtype=dtype, device=device)
+    return decoder.eval()
+
+
+@torch.no_grad()
+def _draw(layer: Linear, generator: torch.Generator) -> None:
+    """Uniform between plus and minus 1 / sqrt(inputs), weight and bias, as ``nn.Linear`` does."""
+    bound = 1 / sqrt(layer.weight.shape[1])
+    for parameter in layer.parameters():
+        drawn = torch.rand(parameter.shape, generator=generator) * 2 * bound - bound
+        parameter.copy_(drawn)
