@@ -19,9 +19,9 @@ def vision_config(sizes: dict, **changes) -> InternVideo2VisionConfig:
     return InternVideo2VisionConfig(
         hidden_size=sizes["embed_dim"],
         intermediate_size=int(sizes["embed_dim"] * sizes["mlp_ratio"]),
-        num_layers=sizes["depth"],
         num_heads=sizes["num_heads"],
         **{
+            "num_layers": sizes["depth"],
             "num_frames": sizes.get("num_frames", 1),
             "image_size": sizes.get("img_size", 224),
             "has_image_table": sizes.get("sep_image_video_pos_embed", False),

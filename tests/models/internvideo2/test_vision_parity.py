@@ -5,9 +5,11 @@ import torch
 from golden_case import GoldenCase
 from golden_towers import PATCH, as_clips, exported, loaded, vision_config
 
+from kinema.hub.keymap import KeyMap
 from kinema.models.internvideo2.classifier import ClassifierConfig, InternVideo2Classifier
 from kinema.models.internvideo2.student import InternVideo2Student, StudentConfig
-from kinema.models.internvideo2.vision_keys import classifier_keymap, student_keymap
+from kinema.models.internvideo2.vision_keys import classifier_keymap, encoder_rules, student_keymap
+from kinema.modules.vision.internvideo2 import InternVideo2Vision
 
 
 def student_config(sizes: dict) -> StudentConfig:
@@ -77,6 +79,18 @@ def test_classifiers_equal_the_original(golden_dir, name, form):
     classifier = loaded(InternVideo2Classifier(config), classifier_keymap(PATCH), weights)
     case.check(classifier(as_clips(case.inputs["video"])), f"{name}.logits")
     assert exported(classifier, classifier_keymap(PATCH)).keys() == weights.keys()
+
+
+@torch.no_grad()
+def test_the_chat_models_encoder_whose_scales_have_other_names_equals_the_original(golden_dir):
+    case = GoldenCase(golden_dir / "internvideo2/F_chat_bridge")
+    sizes = case.config["vision"]
+    config = vision_config(sizes, num_layers=sizes["depth"] - 1, has_image_table=True)
+    part = {key: tensor for key, tensor in case.weights().items() if key.startswith("vision_encoder.")}
+    rules = encoder_rules(PATCH, theirs="vision_encoder.", ours="", scales="raw")
+    encoder = loaded(InternVideo2Vision(config), KeyMap("chat", rules), part)
+    for kind in ("video", "image"):
+        case.check(encoder(case.inputs[kind]), f"{kind}.vision_tokens")
 
 
 @pytest.mark.parametrize(
