@@ -31,6 +31,15 @@ def test_each_part_has_its_rate_and_vectors_do_not_decay():
     assert groups == [(5e-4, 0.1), (5e-4, 0.0), (5e-6, 0.1), (5e-6, 0.1), (5e-6, 0.0)]
 
 
+def test_matrices_that_are_named_do_not_decay():
+    config = OptimizerConfig(weight_decay=0.1, undecayed=("language_model.0",))
+    groups = list(build_optimizer(model(), {"language_model": 1e-3}, config).groups())
+    decays = {tuple(p.shape): group["weight_decay"] for group in groups for p in group["params"]}
+    assert decays == {(5, 3): 0.0, (4, 3): 0.1, (4,): 0.0}
+    with pytest.raises(ConfigError, match="no part named positions"):
+        build_optimizer(model(), {"connector": 1e-3}, OptimizerConfig(undecayed=("positions",)))
+
+
 def test_muon_moves_hidden_matrices_and_adamw_the_embeddings_and_biases():
     optimizer = build_optimizer(
         model(), {"connector": 1e-3, "language_model": 1e-3}, OptimizerConfig(rule="muon")

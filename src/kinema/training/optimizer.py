@@ -22,6 +22,9 @@ class OptimizerConfig:
     of the toybox with it in a fifth of the steps."""
     weight_decay: float = 0.0
     """On matrices only; norms and biases have none."""
+    undecayed: tuple[str, ...] = ()
+    """Matrices without weight decay, by their names as parts are named: position tables, in some published
+    runs."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Of AdamW."""
     eps: float = 1e-8
@@ -93,6 +96,8 @@ def build_optimizer(
     """
     parts = _find_parts(model, learning_rates)
     kinds = _kinds_of_parameters(model)
+    for parameters in _find_parts(model, config.undecayed).values():
+        kinds |= dict.fromkeys(parameters, "vector")
     model.requires_grad_(False)
     adamw: list[dict[str, Any]] = []
     muon: list[dict[str, Any]] = []
@@ -137,7 +142,8 @@ def _find_parts(model: nn.Module, names: Iterable[str]) -> dict[str, list[nn.Par
 
 
 def _kinds_of_parameters(model: nn.Module) -> dict[nn.Parameter, str]:
-    """What each is: a ``hidden`` matrix of a linear layer, another ``matrix``, or a ``vector``."""
+    """What each is: a ``hidden`` matrix of a linear layer, another ``matrix``, or a ``vector``, which never
+    decays."""
     kinds = {}
     for module in model.modules():
         for parameter in module.parameters(recurse=False):

@@ -1,0 +1,166 @@
+"""InternVideo2's stage 1, and the distillation of its small models, with the published settings.
+
+arXiv 2403.15377, 3.1 and its tables of pre-training; OpenGVLab/InternVideo, the scripts of both. A run needs
+the teachers' weights and a list of videos (K-Mash: 1.1 million for the 1B and the small models, 2 million for
+the 6B), which are not ours to ship. The published crops at several scales and flips are up to the data.
+"""
+
+from dataclasses import dataclass, replace
+
+from kinema.datasets.mixture import Mixture
+from kinema.errors import ConfigError
+from kinema.models.internvideo2.config import (
+    distilled_student,
+    stage1_student,
+    vision_1b,
+    vision_6b,
+    vision_b14,
+    vision_l14,
+    vision_s14,
+)
+from kinema.models.internvideo2.student import StudentConfig
+from kinema.models.internvideo2.teachers import Teacher
+from kinema.modules.vision.internvideo2 import InternVideo2VisionConfig
+from kinema.training.distillation import TeacherAlignment
+from kinema.training.optimizer import OptimizerConfig
+from kinema.training.order import Shuffled
+from kinema.training.schedule import Cosine
+from kinema.training.stage import Stage
+
+PARTS = ("vision_encoder", "clip_positions", "clip_decoders", "clip_pooled_decoder")
+MAE_PARTS = ("mae_positions", "mae_decoders")
+"""What learns: all of a student."""
+
+UNDECAYED = ("vision_encoder.encoder.positions", "clip_positions")
+MAE_UNDECAYED = ("mae_positions",)
+"""Position tables, which weight decay leaves alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """How one size was trained."""
+
+    student: StudentConfig
+    batch_size: int
+    """Clips a step, of all processes together."""
+    base_rate: float
+    """For 256 clips a step; the rate is in proportion to the batch."""
+    epochs: int
+    warmup_epochs: int
+    max_grad_norm: float
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak."""
+        return self.base_rate * self.batch_size / 256
+
+
+def _alone(vision: InternVideo2VisionConfig, batch_size: int, drop_path: float) -> Published:
+    """A student of both teachers of stage 1."""
+    return Published(
+        student=stage1_student(replace(vision, drop_path=drop_path)),
+        batch_size=batch_size,
+        base_rate=1.5e-4,
+        epochs=301,  # one more than the schedule would need: its last step is never reached otherwise
+        warmup_epochs=40,
+        max_grad_norm=3.0,
+    )
+
+
+def _small(vision: InternVideo2VisionConfig, batch_size: int) -> Published:
+    """A student of the 1B after stage 2."""
+    return Published(
+        student=distilled_student(replace(vision, drop_path=0.05)),
+        batch_size=batch_size,
+        base_rate=1e-3,
+        epochs=101,
+        warmup_epochs=20,
+        max_grad_norm=5.0,
+    )
+
+
+STAGE1 = {"1b": _alone(vision_1b(), 4096, 0.25), "6b": _alone(vision_6b(), 2048, 0.3)}
+DISTILLED = {
+    "s14": _small(vision_s14(), 4096),
+    "b14": _small(vision_b14(), 4096),
+    "l14": _small(vision_l14(), 2048),
+}
+"""By size."""
+
+_LAST_RATE = 1e-5
+"""Of the schedule, for 256 clips a step."""
+
+
+def stage1(
+    size: str, data: Mixture, num_samples: int, *, clip_teacher: Teacher, mae_teacher: Teacher
+) -> list[Stage]:
+    """Stage 1 of the 1B or the 6B.
+
+    Args:
+        size: a key of ``STAGE1``.
+        data: clips of 16 frames; the student and the CLIP teacher see every second one.
+        num_samples: how many clips an epoch has.
+        clip_teacher: InternViT-6B, its last 6 layers.
+        mae_teacher: VideoMAE V2-g, its last 4 layers.
+
+    Raises:
+        ConfigError: if there is no such size.
+    """
+    published = _find(STAGE1, size)
+    loss = TeacherAlignment(clip_teacher=clip_teacher, mae_teacher=mae_teacher, mask_ratio=0.8)
+    parts, undecayed = PARTS + MAE_PARTS, UNDECAYED + MAE_UNDECAYED
+    return [_stage(f"stage1_{size}", published, data, num_samples, loss, parts, undecayed)]
+
+
+def distil(size: str, data: Mixture, num_samples: int, *, teacher: Teacher) -> list[Stage]:
+    """Distillation of S, B or L.
+
+    Args:
+        size: a key of ``DISTILLED``.
+        data: clips of 8 frames.
+        num_samples: how many clips an epoch has.
+        teacher: the 1B after stage 2, as a ``ClipTeacher``.
+
+    Raises:
+        ConfigError: if there is no such size.
+    """
+    published = _find(DISTILLED, size)
+    loss = TeacherAlignment(clip_teacher=teacher, mask_ratio=0.8, frame_stride=1)
+    return [_stage(f"distil_{size}", published, data, num_samples, loss, PARTS, UNDECAYED)]
+
+
+def _stage(
+    name: str,
+    published: Published,
+    data: Mixture,
+    num_samples: int,
+    loss: TeacherAlignment,
+    parts: tuple[str, ...],
+    undecayed: tuple[str, ...],
+) -> Stage:
+    return Stage(
+        name=name,
+        learning_rates=dict.fromkeys(parts, published.learning_rate),
+        data=data,
+        num_steps=max(1, num_samples // published.batch_size) * published.epochs,
+        batch_size=published.batch_size,
+        order=Shuffled(num_samples),
+        loss=loss,
+        schedule=Cosine(
+            warmup_ratio=published.warmup_epochs / published.epochs,
+            final_ratio=_LAST_RATE / published.base_rate,
+        ),
+        optimizer=OptimizerConfig(
+            weight_decay=0.05,
+            undecayed=undecayed,
+            betas=(0.9, 0.98),
+            eps=1e-6,
+            max_grad_norm=published.max_grad_norm,
+        ),
+    )
+
+
+def _find(table: dict[str, Published], size: str) -> Published:
+    if size not in table:
+        raise ConfigError(f"there is no size {size!r}; there are {', '.join(table)}.")
+    return table[size]
