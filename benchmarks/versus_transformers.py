@@ -27,7 +27,6 @@ import torch
 from torch import Tensor
 
 from kinema.inference.generate import decode
-from kinema.inference.pages import on_huge_pages
 from kinema.inference.sampling import Sampler, SamplingConfig
 from kinema.media.video import open_video
 from kinema.models.videollama3 import checkpoint
@@ -220,7 +219,6 @@ def find_clip(folder: Path) -> Path:
 def print_speed(folder: Path, clip: Path, repeats: int) -> None:
     """One Markdown row a contest."""
     ours = checkpoint.load_weights(folder)
-    on_huge_pages(ours)  # as kinema.load does
     theirs = load_theirs(folder)
     contests = [*preprocessing(clip), *vision(ours, theirs), reading(ours, theirs), writing(ours, theirs)]
     print("| | ours | transformers | times as fast | theirs is |\n|---|---|---|---|---|")

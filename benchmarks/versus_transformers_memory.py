@@ -21,7 +21,6 @@ from torch import Tensor
 
 from kinema.inference.cache import StaticCache
 from kinema.inference.generate import decode, prefill
-from kinema.inference.pages import on_huge_pages
 from kinema.inference.sampling import Sampler, SamplingConfig
 from kinema.models.videollama3 import checkpoint
 from kinema.processors.inputs import ModelInputs, VisualInputs
@@ -60,7 +59,6 @@ def measure_peak(side: str, job: str, num_frames: int, folder: Path) -> int:
 def our_job(folder: Path, visual: VisualInputs, *, answer: bool) -> None:
     """Encode the clip; where an answer is wanted, read it with a prompt and write 16 tokens."""
     model = checkpoint.load_weights(folder)
-    on_huge_pages(model)  # as kinema.load does
     if not answer:
         model.encode_visual(visual, max_patches=SETTINGS.max_patches)
         return

@@ -11,7 +11,6 @@ from kinema.hub.generation import GenerationDefaults
 from kinema.inference.embedding import EmbeddingModel
 from kinema.inference.engine import VideoLanguageModel
 from kinema.inference.memory import free_bytes
-from kinema.inference.pages import on_huge_pages
 from kinema.inference.profile import Profile
 from kinema.inference.runner import RunSettings
 from kinema.inference.sampling import SamplingConfig
@@ -60,7 +59,6 @@ def load(
     folder = find_checkpoint(name, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
     check_room(open_checkpoint(folder), place, number)
     loaded = load_model(folder, dtype=number, device=place, compat=compat)
-    on_huge_pages(loaded.model)
     if loaded.generation is None:
         if settings is not None:
             raise ConfigError(
