@@ -58,6 +58,26 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
+class Repeated:
+    """Each sample several times in its batch, for data that show it differently each time (arXiv
+    1901.09335)."""
+
+    order: Order
+    times: int
+
+    def batch(self, step: int, batch_size: int) -> Sequence[int]:
+        """The copies of a sample stand together.
+
+        Raises:
+            ConfigError: if the batch cannot be shared evenly.
+        """
+        if batch_size % self.times:
+            raise ConfigError(f"a batch of {batch_size} cannot hold every sample {self.times} times.")
+        once = self.order.batch(step, batch_size // self.times)
+        return [sample for sample in once for _ in range(self.times)]
+
+
+@dataclass(frozen=True)
 class ByModalityLength:
     """Batches of visual samples and batches of text, each of like lengths dealt evenly over the processes.
 

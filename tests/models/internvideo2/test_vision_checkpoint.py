@@ -146,7 +146,7 @@ def test_a_new_head_starts_near_zero_on_the_tower_it_was_given(heads):
     classifier = start_classifier(tower, num_classes=5, form="residual_mlp")
     assert classifier.vision_encoder is tower
     logits = classifier(as_clips(heads.inputs["video"]))
-    assert logits.shape == (2, 5)
+    assert logits.shape[1] == 5
     assert logits.abs().max() < 1e-2
     pooled = tower(as_clips(heads.inputs["video"])).pooled
     assert torch.equal(classifier.residual_mlp(pooled), pooled)
