@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from kinema.errors import InputError
-from kinema.processors.square_pixels import square_pixels
+from kinema.processors.square_pixels import shaped_pixels, shaped_size, square_pixels
 
 
 def test_one_colour_is_normalised_by_the_statistics_of_its_channels():
@@ -51,3 +51,29 @@ def test_what_is_no_picture_is_refused(frame):
 def test_no_frame_is_refused():
     with pytest.raises(InputError, match="at least one"):
         square_pixels([])
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(224, (168, 294)), (None, (364, 644)), (28, (28, 42)), (4, (14, 14))],
+)
+def test_frames_that_keep_their_shape_have_sides_of_whole_patches(size, expected):
+    assert shaped_size(360, 640, size=size, multiple=14) == expected
+
+
+def test_a_square_that_keeps_its_shape_is_the_published_square():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
+    assert torch.equal(shaped_pixels(frames, size=28), square_pixels(frames, size=28))
+
+
+def test_a_frame_of_whole_patches_is_left_as_it_is():
+    frame = np.random.default_rng(0).integers(0, 256, (28, 42, 3), dtype=np.uint8)
+    pixels = shaped_pixels([frame], size=None)
+    assert pixels.shape == (1, 3, 28, 42)
+    levels = pixels[0, 0] * 0.229 + 0.485
+    torch.testing.assert_close(levels * 255, torch.from_numpy(frame[..., 0]).float(), atol=1e-3, rtol=0)
+
+
+def test_no_frames_are_refused_in_any_shape():
+    with pytest.raises(InputError, match="no frame"):
+        shaped_pixels([])

@@ -1,4 +1,7 @@
-"""Frames to the normalised squares that InternVideo2's encoders see; width and height are squeezed apart.
+"""Frames to the normalised pixels that InternVideo2's encoders see.
+
+As published they are squares, width and height squeezed apart. The encoder takes other sizes too, so frames
+may keep their shape, and their size.
 
 Source: the test transform of OpenGVLab/InternVideo, with the torchvision 0.14 its weights were trained with.
 
@@ -37,6 +40,41 @@ def square_pixels(frames: Iterable[NDArray[np.uint8]], *, size: int = 224) -> Te
     if not squares:
         raise InputError("there is no frame to look at; a clip needs at least one.")
     return normalised(torch.cat(squares))
+
+
+def shaped_pixels(
+    frames: Iterable[NDArray[np.uint8]], *, size: int | None = 224, multiple: int = 14
+) -> Tensor:
+    """As ``square_pixels``, but that frames keep their aspect ratio as far as patches allow.
+
+    Args:
+        frames: as for ``square_pixels``; the frames of a clip are of one size.
+        size: side of a square with as many pixels; None for as many as the frames have.
+        multiple: pixels that both sides are a multiple of, those of a patch.
+
+    Returns:
+        (T, 3, H, W) float32.
+
+    Raises:
+        InputError: as ``square_pixels``.
+    """
+    resized = [
+        resize_levels(planes[None], shaped_size(*planes.shape[1:], size=size, multiple=multiple))
+        for planes in map(_planes, frames)
+    ]
+    if not resized:
+        raise InputError("there is no frame to look at; a clip needs at least one.")
+    return normalised(torch.cat(resized))
+
+
+def shaped_size(height: int, width: int, *, size: int | None, multiple: int) -> tuple[int, int]:
+    """Height and width of a frame in its own aspect ratio, rounded to patches; at least one patch each.
+
+    Arguments are as for ``shaped_pixels``.
+    """
+    scale = 1.0 if size is None else size / (height * width) ** 0.5
+    rows, columns = (max(1, round(side * scale / multiple)) for side in (height, width))
+    return rows * multiple, columns * multiple
 
 
 def resize_levels(levels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -278,6 +278,21 @@ def test_the_front_door_embeds_clips_pictures_and_texts(words, tmp_path):
     np.testing.assert_allclose(embedding.embed_text("a cat barks"), expected, atol=1e-5)
 
 
+@torch.no_grad()
+def test_clips_of_any_shape_are_embedded_in_their_own(words, tmp_path):
+    front_door(tmp_path / "saved", words)
+    squeezed = kinema.load(tmp_path / "saved", device="cpu")
+    shaped, native = (squeezed.with_settings(keeps_shape=True, size=size) for size in (28, None))
+    rng = np.random.default_rng(0)
+    wide, tall = (rng.integers(0, 255, (3, *sides, 3), dtype=np.uint8) for sides in ((30, 60), (60, 30)))
+    assert native.embed_video([wide, tall]).shape == (2, 12)
+    assert np.abs(shaped.embed_video(wide) - squeezed.embed_video(wide)).max() > 1e-4
+    square = rng.integers(0, 255, (3, 40, 40, 3), dtype=np.uint8)
+    np.testing.assert_allclose(shaped.embed_video(square), squeezed.embed_video(square), atol=1e-6)
+    with pytest.raises(ConfigError, match="keep their shape"):
+        squeezed.with_settings(size=None)
+
+
 def test_a_folder_converts_to_another_dtype_and_is_outlined_without_weights(words, tmp_path):
     front_door(tmp_path / "saved", words)
     convert_model(tmp_path / "saved", tmp_path / "half", layout="official", dtype=torch.bfloat16)

@@ -2,7 +2,12 @@
 
 The published files hold weights alone, without a config. Each kind has a function that reads them:
 ``load_stage2``, ``load_clip``, ``load_student`` and ``load_classifier``, and ``assemble_clip`` for the files
-of CLIP; what they give is saved into folders that ``kinema.load`` takes.
+of CLIP; what they give is saved into folders that ``kinema.load`` takes:
+
+    model = assemble_clip(Path("stage2_1b.pt"), Path("internvl_c.pth"), Path("1B_clip.pth"))
+    pieces = SentencePieceTokenizer(Path("tokenizer.model").read_bytes())
+    save_clip(model, CLIPProcessor(SummaryTokenizer(pieces), CLIPProcessorConfig()), Path("clip-1b"))
+    kinema.load("clip-1b").embed_video("dog.mp4")
 """
 
 from collections.abc import Callable

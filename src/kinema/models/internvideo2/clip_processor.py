@@ -9,7 +9,7 @@ from torch import Tensor
 from kinema.errors import ConfigError
 from kinema.media.sample import sampling_policy
 from kinema.processors.clip_text import CLIPTokenizer
-from kinema.processors.square_media import Media, read_square_clip, read_square_image
+from kinema.processors.square_media import FrameSize, Media, read_square_clip, read_square_image
 from kinema.processors.summary_text import SummaryTokenizer
 from kinema.processors.text_inputs import TextInputs
 
@@ -22,8 +22,11 @@ class CLIPProcessorConfig:
 
     modality: str = "video"
     """What ``pixels`` takes, one of ``MODALITIES``."""
-    size: int = 224
-    """Pixels a side that frames are squeezed to."""
+    size: int | None = 224
+    """Pixels a side that frames are squeezed to; None for the size they have, with ``keeps_shape``."""
+    keeps_shape: bool = False
+    """Whether frames keep their aspect ratio, with as many pixels as the square, so that small things do not
+    vanish. The models were trained on squares; their positions are interpolated."""
     num_frames: int = 8
     """Frames read of a clip: 8 in training; others work, with interpolated positions."""
     sampling: str = "internvideo2_middle"
@@ -32,9 +35,15 @@ class CLIPProcessorConfig:
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
             raise ConfigError(f"modality must be one of {', '.join(MODALITIES)}, got {self.modality!r}.")
-        if self.num_frames < 1 or self.size < 1:
-            raise ConfigError(f"num_frames {self.num_frames} and size {self.size} must be at least 1.")
+        if self.num_frames < 1:
+            raise ConfigError(f"num_frames must be at least 1, got {self.num_frames}.")
+        _ = self.frame_size  # refuses sizes that cannot be
         sampling_policy(self.sampling)
+
+    @property
+    def frame_size(self) -> FrameSize:
+        """How large frames are seen."""
+        return FrameSize(size=self.size, keeps_shape=self.keeps_shape)
 
 
 class CLIPProcessor:
@@ -62,7 +71,7 @@ class CLIPProcessor:
         return self.tokenizer(texts)
 
     def pixels(self, media: Media) -> Tensor:
-        """What the network sees of one file, (T, 3, S, S); T of an image is 1.
+        """What the network sees of one file, (T, 3, H, W); T of an image is 1.
 
         Raises:
             InputError: if it is not what this modality takes.
@@ -70,7 +79,10 @@ class CLIPProcessor:
         """
         settings = self.config
         if settings.modality == "image":
-            return read_square_image(media, size=settings.size)
+            return read_square_image(media, frame_size=settings.frame_size)
         return read_square_clip(
-            media, size=settings.size, num_frames=settings.num_frames, sampling=settings.sampling
+            media,
+            frame_size=settings.frame_size,
+            num_frames=settings.num_frames,
+            sampling=settings.sampling,
         )

@@ -17,7 +17,7 @@ from kinema.processors.bert_text import BertTokenizer
 from kinema.processors.captions import clean_caption
 from kinema.processors.fbank import SAMPLE_RATE
 from kinema.processors.resample import resample
-from kinema.processors.square_media import Media, file_of, read_square_clip, read_square_image
+from kinema.processors.square_media import FrameSize, Media, file_of, read_square_clip, read_square_image
 from kinema.processors.text_inputs import TextInputs
 
 MODALITIES = ("video", "image", "audio")
@@ -29,8 +29,11 @@ class Stage2ProcessorConfig:
 
     modality: str = "video"
     """What ``pixels`` takes, one of ``MODALITIES``."""
-    size: int = 224
-    """Pixels a side that frames are squeezed to."""
+    size: int | None = 224
+    """Pixels a side that frames are squeezed to; None for the size they have, with ``keeps_shape``."""
+    keeps_shape: bool = False
+    """Whether frames keep their aspect ratio, with as many pixels as the square, so that small things do not
+    vanish. The models were trained on squares; their positions are interpolated."""
     num_frames: int = STAGE2_FRAMES
     """Frames read of a clip: 4 in training; 8 in the paper's best numbers, with interpolated positions."""
     sampling: str = "internvideo2_middle"
@@ -45,12 +48,18 @@ class Stage2ProcessorConfig:
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
             raise ConfigError(f"modality must be one of {', '.join(MODALITIES)}, got {self.modality!r}.")
-        if self.num_frames < 1 or self.size < 1 or self.max_tokens < 2:
+        if self.num_frames < 1 or self.max_tokens < 2:
             raise ConfigError(
-                f"num_frames {self.num_frames} and size {self.size} must be at least 1, max_tokens "
-                f"{self.max_tokens} at least 2."
+                f"num_frames must be at least 1 and max_tokens 2, got {self.num_frames} and "
+                f"{self.max_tokens}."
             )
+        _ = self.frame_size  # refuses sizes that cannot be
         sampling_policy(self.sampling)
+
+    @property
+    def frame_size(self) -> FrameSize:
+        """How large frames are seen."""
+        return FrameSize(size=self.size, keeps_shape=self.keeps_shape)
 
 
 class Stage2Processor:
@@ -91,14 +100,17 @@ class Stage2Processor:
         return read[self.modality](media)
 
     def image(self, media: Media) -> Tensor:
-        """A picture, as of ``read_square_image``; (1, 3, S, S)."""
-        return read_square_image(media, size=self.config.size)
+        """A picture, as of ``read_square_image``; (1, 3, H, W)."""
+        return read_square_image(media, frame_size=self.config.frame_size)
 
     def video(self, media: Media) -> Tensor:
-        """A clip, as of ``read_square_clip``; (T, 3, S, S)."""
+        """A clip, as of ``read_square_clip``; (T, 3, H, W)."""
         settings = self.config
         return read_square_clip(
-            media, size=settings.size, num_frames=settings.num_frames, sampling=settings.sampling
+            media,
+            frame_size=settings.frame_size,
+            num_frames=settings.num_frames,
+            sampling=settings.sampling,
         )
 
     def audio(self, media: Media) -> Tensor:
