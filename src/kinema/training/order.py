@@ -82,7 +82,7 @@ class ByModalityLength:
     """Batches of visual samples and batches of text, each of like lengths dealt evenly over the processes.
 
     The samples of a modality are shuffled and cut into batches; a batch is sorted by length and dealt to its
-    chunks, one a process and accumulated step, so that their sums of lengths are alike. Then the batches are
+    chunks, one a process, so that their sums of lengths are alike. Then the batches are
     shuffled. What is left of both modalities makes a mixed batch, the last. If there is one modality only,
     that is grouping by length.
     """
@@ -90,7 +90,7 @@ class ByModalityLength:
     lengths: tuple[int, ...]
     """Words of each sample: above 0 where it shows an image or a video, negative where it is text alone."""
     num_chunks: int
-    """Parts of a batch that go through the model on their own: processes times accumulated steps."""
+    """Parts of a batch that go through the model on their own: the number of processes."""
     seed: int = 42
 
     def __post_init__(self) -> None:
