@@ -195,8 +195,13 @@ def trained(large, tmp_path):
 UPDATE = "text_encoder.transformer.layers.0.self_attn.q_proj.lora_{}.default.weight"
 
 
-def test_low_rank_updates_of_zero_change_nothing(large, trained):
-    file = trained({UPDATE.format("A"): torch.ones(4, 32), UPDATE.format("B"): torch.zeros(32, 4)})
+@pytest.mark.parametrize(("first", "second"), [(1.0, 0.0), (0.0, 1.0), (0.0, 0.0)])
+def test_low_rank_updates_of_zero_change_nothing(large, trained, first, second):
+    factors = {
+        UPDATE.format("A"): torch.full((4, 32), first),
+        UPDATE.format("B"): torch.full((32, 4), second),
+    }
+    file = trained(factors)
     assert len(large_model(large, trained=file).state_dict()) == len(large_model(large).state_dict())
 
 

@@ -6,8 +6,8 @@ from golden_case import GoldenCase
 from golden_towers import as_clips
 from safetensors.torch import load_file, save_file
 
-from kinema.errors import WeightsError
-from kinema.models.internvideo2.classifier import start_classifier
+from kinema.errors import ConfigError, WeightsError
+from kinema.models.internvideo2.classifier import keep_classes, start_classifier
 from kinema.models.internvideo2.vision_checkpoint import (
     load_classifier,
     load_student,
@@ -150,6 +150,19 @@ def test_a_new_head_starts_near_zero_on_the_tower_it_was_given(heads):
     assert logits.abs().max() < 1e-2
     pooled = tower(as_clips(heads.inputs["video"])).pooled
     assert torch.equal(classifier.residual_mlp(pooled), pooled)
+
+
+@torch.no_grad()
+def test_some_classes_of_a_classifier_are_kept_in_the_order_asked_for(heads):
+    file = heads.folder / "weights.finetune.safetensors"
+    classifier = load_classifier(file, **sizes_of(heads.config["vit"]))
+    video = as_clips(heads.inputs["video"])
+    kept = keep_classes(classifier, [3, 0])
+    assert kept.config.num_classes == 2
+    assert kept.vision_encoder is classifier.vision_encoder
+    torch.testing.assert_close(kept(video), classifier(video)[:, [3, 0]])
+    with pytest.raises(ConfigError, match="must name classes from 0"):
+        keep_classes(classifier, [heads.config["vit"]["num_classes"]])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ InternVideo2, arXiv 2403.15377, 4.1; OpenGVLab/InternVideo ``internvideo2.py``, 
 B clips, T frames, N tokens, K classes, D hidden size.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -110,6 +111,29 @@ def start_classifier(
     if classifier.residual_mlp is not None:
         nn.init.zeros_(classifier.residual_mlp.mlp.fc2.weight)
     return classifier
+
+
+def keep_classes(classifier: InternVideo2Classifier, rows: Sequence[int]) -> InternVideo2Classifier:
+    """The same classifier for some of its classes, such as the first 400 of the 710 of all Kinetics.
+
+    Args:
+        classifier: all but its head is shared with the result.
+        rows: numbers of the classes, in the order they shall have.
+
+    Raises:
+        ConfigError: if there is no such class, or none is named.
+    """
+    num_classes = classifier.config.num_classes
+    if not rows or not all(0 <= row < num_classes for row in rows):
+        raise ConfigError(f"rows must name classes from 0 to {num_classes - 1}, got {list(rows)[:10]}.")
+    with torch.device("meta"):
+        kept = InternVideo2Classifier(replace(classifier.config, num_classes=len(rows)))
+    head = {name: tensor[list(rows)] for name, tensor in classifier.head.state_dict().items()}
+    for name, part in classifier.named_children():
+        if name != "head":
+            setattr(kept, name, part)
+    kept.head.load_state_dict(head, assign=True)
+    return kept.train(classifier.training)
 
 
 def _start(module: nn.Module) -> None:

@@ -86,14 +86,18 @@ def _text_piece(files: TensorSource) -> Piece:
 
 
 def _empty_updates(files: TensorSource) -> tuple[Ignore, ...]:
-    """Low-rank updates of the text tower, which was frozen: the released files hold some, all zero."""
+    """Low-rank updates of the text tower, which was frozen: the released files hold some, all zero.
+
+    An update is the product of two factors, so that one of them being zero is enough.
+    """
     factors = [key for key in files.shapes if ".lora_A." in key or ".lora_B." in key]
-    alive = [key for key in factors if ".lora_B." in key and bool(files.read(key).any())]
-    if alive:
-        raise WeightsError(
-            f"{files.origin}: the low-rank update {alive[0]} is not zero; of the released models all are, "
-            "and their rank and alpha stand nowhere. Merge it into the file of the text tower."
-        )
+    alive = {key for key in factors if bool(files.read(key).any())}
+    for key in sorted(alive):
+        if ".lora_B." in key and key.replace(".lora_B.", ".lora_A.") in alive:
+            raise WeightsError(
+                f"{files.origin}: the low-rank update {key} is not zero; of the released models all are, "
+                "and their rank and alpha stand nowhere. Merge it into the file of the text tower."
+            )
     return tuple(Ignore(key, "it adds zero") for key in factors)
 
 
