@@ -149,7 +149,7 @@ def _card() -> ModelCard:
         metadata={"license": "apache-2.0", "kinema": {"domain": "toybox"}},
         sections={
             "": (
-                "A Video-LLaVA of about three million parameters, trained by "
+                "A Video-LLaVA of about two million parameters, trained by "
                 "`kinema.recipes.nano_video_llava` on what `kinema.toybox` draws. It knows the toybox only."
             )
         },
