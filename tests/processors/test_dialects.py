@@ -192,3 +192,14 @@ def test_a_text_that_looks_like_a_tag_cannot_be_written_as_a_record():
     parts = (TextPart(text="What does <ima"), TextPart(text="ge> mean?"))
     with pytest.raises(InputError, match="would take for a file"):
         to_sharegpt(Conversation(messages=(Message(role="user", parts=parts),)))
+
+
+def test_what_a_picture_shows_is_not_lost():
+    depth = ImagePart(source="depth.png", modality="depth")
+    talk = Conversation(messages=(Message(role="user", parts=(depth, TextPart(text="How far?"))),))
+    assert from_openai(to_openai(talk)) == talk
+    assert from_huggingface(to_huggingface(talk)) == talk
+    with pytest.raises(InputError, match="can only name image and video files"):
+        to_sharegpt(talk)
+    with pytest.raises(InputError, match="a picture is one of image, depth, thermal, not 'x-ray'"):
+        ImagePart(source="x.png", modality="x-ray")

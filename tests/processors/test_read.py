@@ -125,3 +125,11 @@ def test_a_stream_that_cannot_be_one_video_is_refused(clip, sources, complaint):
     frames = [VideoFrame(source=clip, pts_s=s) if isinstance(s, float) else s for s in sources]
     with MediaReader(TRUE_TIMES) as reader, pytest.raises(InputError, match=complaint):
         reader.add_stream([ImagePart(source=frame) for frame in frames])
+
+
+def test_a_depth_map_is_not_read_as_an_image():
+    with (
+        MediaReader(ReadSettings()) as reader,
+        pytest.raises(InputError, match="a picture of modality 'depth'"),
+    ):
+        reader.add_image(ImagePart(source="depth.png", modality="depth"))

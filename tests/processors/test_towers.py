@@ -2,18 +2,26 @@ import numpy as np
 import pytest
 import torch
 
-from kinema.errors import OutOfBudgetError
-from kinema.media.frames import FrameBatch
+from kinema.errors import InputError, OutOfBudgetError
+from kinema.media.frames import AudioClip, FrameBatch
 from kinema.processors.clip_pixels import CLIPPixelsConfig, image_pixels, video_pixels
-from kinema.processors.messages import ImagePart, VideoPart
-from kinema.processors.read import MediaReader, ReadSettings
+from kinema.processors.messages import AudioPart, ImagePart, VideoFrame, VideoPart
+from kinema.processors.read import ReadSettings
+from kinema.processors.signals import SignalsConfig, read_depth, read_heat, read_sound
+from kinema.processors.spectrogram import SpectrogramConfig
 from kinema.processors.tower_inputs import TowerInputs, TowerItem
-from kinema.processors.towers import TowerSight, encode_towers, fill_windows, measure_towers
+from kinema.processors.towers import TowerReader, TowerSight, fill_windows
 
 PIXELS = CLIPPixelsConfig(size=56, image_fit="pad")
 SIGHTS = {
-    "image": TowerSight(grid=(4, 4)),
-    "video": TowerSight(grid=(4, 4), has_class_token=True, window=2),
+    "image": TowerSight(size=(56, 56), patch_size=14),
+    "video": TowerSight(size=(56, 56), patch_size=14, has_class_token=True, window=2),
+}
+SIGNALS = SignalsConfig(sound=SpectrogramConfig(num_mel_bins=28, target_length=70))
+ALL_SIGHTS = SIGHTS | {
+    "audio": TowerSight(size=(28, 70), patch_size=14),
+    "depth": SIGHTS["image"],
+    "thermal": SIGHTS["image"],
 }
 
 
@@ -22,21 +30,18 @@ def frames(count) -> FrameBatch:
     return FrameBatch(data=data, pts_s=np.arange(count) / 2, duration_s=count / 2)
 
 
-def reader(*sources) -> MediaReader:
-    """Clips of frames, and a picture for a number."""
-    reader = MediaReader(ReadSettings())
-    for source in sources:
-        if isinstance(source, FrameBatch):
-            reader.add_video(VideoPart(source=source))
-        else:
-            reader.add_image(ImagePart(source=np.full((20, 30, 3), source, np.uint8)))
-    return reader
+def part(source):
+    """Frames are a video, a number is a grey picture."""
+    if isinstance(source, FrameBatch):
+        return VideoPart(source=source)
+    return ImagePart(source=np.full((20, 30, 3), source, np.uint8)) if isinstance(source, int) else source
 
 
-def encode(*sources, max_tokens=None, frames_as_images=False):
-    return encode_towers(
-        reader(*sources), SIGHTS, pixels=PIXELS, frames_as_images=frames_as_images, max_tokens=max_tokens
-    )
+def encode(*sources, sights=SIGHTS, max_tokens=None, frames_as_images=False):
+    with TowerReader(ReadSettings(), sights, SIGNALS) as reader:
+        for source in sources:
+            reader.add(part(source))
+        return reader.encode(pixels=PIXELS, frames_as_images=frames_as_images, max_tokens=max_tokens)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +82,10 @@ def test_times_and_tokens_of_repeated_frames_are_told():
 def test_what_is_measured_is_what_is_encoded():
     sources = (frames(3), 100, frames(8))
     for max_tokens in (None, 100):
-        with reader(*sources) as there:
-            measured = measure_towers(there.clips, SIGHTS, max_tokens=max_tokens)
+        with TowerReader(ReadSettings(), SIGHTS, SIGNALS) as reader:
+            for source in sources:
+                reader.add(part(source))
+            measured = reader.measure(max_tokens=max_tokens)
         assert measured == encode(*sources, max_tokens=max_tokens).items
 
 
@@ -128,3 +135,31 @@ def test_inputs_move_together():
     moved = TowerInputs(items=(item(1),)).first_tokens(3).to("cpu", torch.bfloat16)
     assert moved.items[0].pixel_values.dtype == torch.bfloat16
     assert moved.num_tokens == 3
+
+
+def test_sound_depth_and_heat_stand_where_they_were_said():
+    depth, heat = np.arange(900).reshape(30, 30), np.full((30, 40), 200, np.uint8)
+    wave = np.sin(np.arange(16000, dtype=np.float32))[:, None]
+    tone = AudioClip(data=wave, sample_rate=16000, start_s=0.0)
+    parts = (
+        AudioPart(source=tone),
+        frames(2),
+        ImagePart(source=heat, modality="thermal"),
+        ImagePart(source=depth, modality="depth"),
+    )
+    visuals = encode(*parts, 100, sights=ALL_SIGHTS)
+    assert [item.kind for item in visuals.items] == ["audio", "video", "thermal", "depth", "image"]
+    assert [item.num_tokens for item in visuals.items] == [2 * 5, 2 * 17, 16, 16, 16]
+    sound, _, thermal, metres, _ = visuals.inputs.items
+    crop = CLIPPixelsConfig(size=56)
+    assert torch.equal(sound.pixel_values, read_sound(tone, SIGNALS.sound))
+    assert torch.equal(thermal.pixel_values, read_heat(heat, crop))
+    assert torch.equal(metres.pixel_values, read_depth(depth, crop, max_depth_m=10.0))
+
+
+def test_what_has_no_tower_is_refused():
+    with pytest.raises(InputError, match="no tower for audio; it takes text and image, video"):
+        encode(AudioPart(source="x.wav"))
+    frame = ImagePart(source=VideoFrame(source="x.mp4", pts_s=0.0), modality="depth")
+    with pytest.raises(InputError, match="a frame of a video shows no depth"):
+        encode(frame, sights=ALL_SIGHTS)

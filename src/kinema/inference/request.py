@@ -15,6 +15,7 @@ from kinema.inference.sampling import SamplingConfig
 from kinema.media.frames import FrameBatch
 from kinema.media.video import open_video
 from kinema.processors.messages import (
+    AudioPart,
     Conversation,
     ImagePart,
     Message,
@@ -24,7 +25,7 @@ from kinema.processors.messages import (
     VideoPart,
 )
 
-OneMedia = Source | FrameBatch | NDArray[np.uint8] | ImagePart | VideoPart
+OneMedia = Source | FrameBatch | NDArray[np.uint8] | ImagePart | VideoPart | AudioPart
 """A source of a video or an image, decoded frames, pixels (H, W, 3) of an image, or a part of a message."""
 
 Media = OneMedia | Sequence[OneMedia] | Conversation | None
@@ -170,7 +171,7 @@ def _part(media: OneMedia, frames: dict[str, Any]) -> Part:
     """One piece of media as a part of a message; ``frames`` are fields of ``VideoPart``, for a video."""
     if isinstance(media, VideoPart):
         return replace(media, **frames)
-    if isinstance(media, ImagePart):
+    if isinstance(media, ImagePart | AudioPart):
         return media
     if isinstance(media, FrameBatch):
         return VideoPart(source=media, **frames)

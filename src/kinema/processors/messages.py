@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema.errors import InputError
 from kinema.media.frames import AudioClip, FrameBatch
 
 Role = Literal["system", "user", "assistant", "stream"]
+
+PictureModality = Literal["image", "depth", "thermal"]
+"""What a picture shows: colours, distances (a grey map of 16 bits, in millimetres), or heat."""
 
 Source = str | PathLike[str] | bytes | BinaryIO
 """Something ``media`` can open: a path, a URL, the bytes of a file, or an open binary file."""
@@ -40,6 +44,13 @@ class ImagePart:
     """A source, a frame of a video, or uint8 RGB pixels (H, W, 3)."""
     time_s: float | None = None
     """When the picture was seen, in a stream; None outside of one."""
+    modality: PictureModality = "image"
+
+    def __post_init__(self) -> None:
+        if self.modality not in get_args(PictureModality):
+            raise InputError(
+                f"a picture is one of {', '.join(get_args(PictureModality))}, not {self.modality!r}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,7 +69,11 @@ class MediaReader:
         self._cleanup.close()
 
     def add_image(self, part: ImagePart) -> int:
-        """Plan one image; returns its place in ``clips``."""
+        """Plan one image; returns its place in ``clips``.
+
+        Raises:
+            InputError: if the picture shows depth or heat, which is not read as an image.
+        """
         return self._add_images([part], "image")
 
     def add_stream(self, parts: Sequence[ImagePart]) -> int:
@@ -98,6 +102,11 @@ class MediaReader:
             yield from reading.frames()
 
     def _add_images(self, parts: Sequence[ImagePart], kind: Kind) -> int:
+        other = next((part.modality for part in parts if part.modality != "image"), None)
+        if other is not None:
+            raise InputError(
+                f"this model sees images and videos; a picture of modality {other!r} is neither."
+            )
         frames = [part.source for part in parts if isinstance(part.source, VideoFrame)]
         times_s = tuple(part.time_s for part in parts)
         if not frames:

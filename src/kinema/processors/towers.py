@@ -6,6 +6,8 @@ T frames, S side of a square, m merge size.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import gcd
+from types import TracebackType
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -13,7 +15,9 @@ from torch import Tensor
 from kinema.errors import InputError, OutOfBudgetError
 from kinema.media.rules import linspace_truncated
 from kinema.processors.clip_pixels import CLIPPixelsConfig, image_pixels, video_pixels
-from kinema.processors.read import MediaReader
+from kinema.processors.messages import AudioPart, ImagePart, VideoFrame, VideoPart
+from kinema.processors.read import MediaReader, ReadSettings
+from kinema.processors.signals import SignalsConfig, read_depth, read_heat, read_sound
 from kinema.processors.tower_inputs import TowerInputs, TowerItem
 from kinema.processors.visuals import Clip, EncodedVisuals, Kind, VisualItem
 
@@ -22,12 +26,19 @@ from kinema.processors.visuals import Clip, EncodedVisuals, Kind, VisualItem
 class TowerSight:
     """What the tower of one modality makes of a frame."""
 
-    grid: tuple[int, int]
-    """Rows and columns of patches."""
+    size: tuple[int, int]
+    """Height and width in pixels."""
+    patch_size: int
     has_class_token: bool = False
     """Whether the language model reads the class token of each frame."""
     window: int | None = None
     """Frames that the tower sees together; None for one that sees each alone."""
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of patches."""
+        height, width = self.size
+        return height // self.patch_size, width // self.patch_size
 
 
 def fill_windows(num_frames: int, window: int | None) -> list[int]:
@@ -47,71 +58,137 @@ def fill_windows(num_frames: int, window: int | None) -> list[int]:
     return [*range(first), *rest.tolist()]
 
 
-def measure_towers(
-    clips: Sequence[Clip], sights: Mapping[Kind, TowerSight], *, max_tokens: int | None
-) -> tuple[VisualItem, ...]:
-    """What ``encode_towers`` would give for clips, from their numbers of frames alone.
+class TowerReader:
+    """The media of one conversation, each for its tower; a context, as it holds files open."""
 
-    Raises:
-        OutOfBudgetError: if the tokens cannot be brought below ``max_tokens``.
-    """
-    items = [_describe(clip, clip.times_s, sights[clip.kind]) for clip in clips]
-    return _merged(items, max_tokens)
+    def __init__(
+        self, reading: ReadSettings, sights: Mapping[Kind, TowerSight], signals: SignalsConfig
+    ) -> None:
+        """Begin without media.
 
+        Args:
+            reading: how clips become frames, where their parts do not say.
+            sights: of every modality that the model has a tower for.
+            signals: how sound, depth and heat become pictures.
+        """
+        self.clips: list[Clip] = []
+        """What was added, in order."""
+        self._sights, self._signals = sights, signals
+        self._reader = MediaReader(reading)
+        self._read: list[int] = []  # places in clips of what the reader reads
+        self._others: dict[int, ImagePart | AudioPart] = {}  # and what is read here, by its place
 
-def encode_towers(
-    reader: MediaReader,
-    sights: Mapping[Kind, TowerSight],
-    *,
-    pixels: CLIPPixelsConfig,
-    frames_as_images: bool,
-    max_tokens: int | None,
-) -> EncodedVisuals:
-    """Read the clips of a reader, each frame made a square as it comes.
+    def __enter__(self) -> Self:
+        self._reader.__enter__()
+        return self
 
-    Args:
-        reader: with at least one clip.
-        sights: of each kind of clip.
-        pixels: how pictures become squares, and how large those are.
-        frames_as_images: whether frames of videos become squares as pictures do; they are never padded.
-        max_tokens: most visual tokens of all clips; None for no limit.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._reader.__exit__(kind, error, trace)
 
-    Raises:
-        InputError: if a clip gives no frame.
-        OutOfBudgetError: if the tokens cannot be brought below ``max_tokens``.
-    """
-    cropped = replace(pixels, image_fit="crop")
-    squares: list[list[Tensor]] = [[] for _ in reader.clips]
-    times: list[list[float | None]] = [[] for _ in reader.clips]
-    for frame in reader.frames():
-        if reader.clips[frame.clip].kind == "image":
-            square = image_pixels(frame.pixels, pixels)
-        elif frames_as_images:
-            square = image_pixels(frame.pixels, cropped)
+    def add(self, part: ImagePart | VideoPart | AudioPart) -> None:
+        """Plan one part.
+
+        Raises:
+            InputError: if the model has no tower for it.
+            MediaError: if there is no such file.
+        """
+        kind = kind_of(part)
+        if kind not in self._sights:
+            raise InputError(
+                f"this model has no tower for {kind}; it takes text and {', '.join(self._sights)}. "
+                "Leave that part out."
+            )
+        if isinstance(part, VideoPart):
+            self._reader.add_video(part)
+        elif isinstance(part, ImagePart) and kind == "image":
+            self._reader.add_image(part)
         else:
-            square = video_pixels([frame.pixels], size=pixels.size)[0]
-        squares[frame.clip].append(square)
-        times[frame.clip].append(frame.time_s)
-    for clip, own in zip(reader.clips, squares, strict=True):
-        if not own:
-            raise InputError(f"{clip.name}: gives no frame.")
-    described = [
-        _describe(clip, own, sights[clip.kind]) for clip, own in zip(reader.clips, times, strict=True)
-    ]
-    items = _merged(described, max_tokens)
-    towers = [
-        TowerItem(
+            height, width = self._sights[kind].size
+            clip = Clip(kind=kind, name=f"<{kind}>", times_s=(None,), height=height, width=width)
+            self._others[len(self.clips)] = part
+            self.clips.append(clip)
+            return
+        self._read.append(len(self.clips))
+        self.clips.append(self._reader.clips[-1])
+
+    def measure(self, *, max_tokens: int | None) -> tuple[VisualItem, ...]:
+        """What ``encode`` would give, from numbers of frames alone.
+
+        Raises:
+            OutOfBudgetError: if the tokens cannot be brought below ``max_tokens``.
+        """
+        return _merged(
+            [_describe(clip, clip.times_s, self._sights[clip.kind]) for clip in self.clips], max_tokens
+        )
+
+    def encode(
+        self, *, pixels: CLIPPixelsConfig, frames_as_images: bool, max_tokens: int | None
+    ) -> EncodedVisuals:
+        """Read all media, each frame made a square as it comes.
+
+        Args:
+            pixels: how pictures become squares, and how large those are.
+            frames_as_images: whether frames of videos become squares as pictures do; they are never padded.
+            max_tokens: most visual tokens of all; None for no limit.
+
+        Raises:
+            InputError: if a clip gives no frame, or a signal is not what it says.
+            OutOfBudgetError: if the tokens cannot be brought below ``max_tokens``.
+        """
+        cropped = replace(pixels, image_fit="crop")
+        squares: list[list[Tensor]] = [[] for _ in self.clips]
+        times: list[list[float | None]] = [[] for _ in self.clips]
+        for frame in self._reader.frames():
+            place = self._read[frame.clip]
+            if self.clips[place].kind == "image":
+                square = image_pixels(frame.pixels, pixels)
+            elif frames_as_images:
+                square = image_pixels(frame.pixels, cropped)
+            else:
+                square = video_pixels([frame.pixels], size=pixels.size)[0]
+            squares[place].append(square)
+            times[place].append(frame.time_s)
+        for place, part in self._others.items():
+            squares[place].append(self._signal(part, cropped)[0])
+            times[place].append(None)
+        for clip, own in zip(self.clips, squares, strict=True):
+            if not own:
+                raise InputError(f"{clip.name}: gives no frame.")
+        described = [
+            _describe(clip, own, self._sights[clip.kind]) for clip, own in zip(self.clips, times, strict=True)
+        ]
+        items = _merged(described, max_tokens)
+        towers = [self._tower_item(item, own) for item, own in zip(items, squares, strict=True)]
+        return EncodedVisuals(items=items, inputs=TowerInputs(items=tuple(towers)))
+
+    def _signal(self, part: ImagePart | AudioPart, pixels: CLIPPixelsConfig) -> Tensor:
+        """(1, 3, H, W)."""
+        if isinstance(part, AudioPart):
+            return read_sound(part.source, self._signals.sound, start_s=part.start_s, end_s=part.end_s)
+        if isinstance(part.source, VideoFrame):
+            raise InputError(f"a frame of a video shows no {part.modality}; pass a file or numbers.")
+        if part.modality == "depth":
+            return read_depth(part.source, pixels, max_depth_m=self._signals.max_depth_m)
+        return read_heat(part.source, pixels)
+
+    def _tower_item(self, item: VisualItem, squares: Sequence[Tensor]) -> TowerItem:
+        window = self._sights[item.kind].window
+        return TowerItem(
             modality=item.kind,
-            pixel_values=torch.stack(
-                [own[index] for index in fill_windows(len(own), sights[item.kind].window)]
-            ),
+            pixel_values=torch.stack([squares[index] for index in fill_windows(len(squares), window)]),
             grid=item.grid_thw[1:],
             merge_size=item.merge_size,
             has_class_token=item.class_tokens > 0,
         )
-        for item, own in zip(items, squares, strict=True)
-    ]
-    return EncodedVisuals(items=items, inputs=TowerInputs(items=tuple(towers)))
+
+
+def kind_of(part: ImagePart | VideoPart | AudioPart) -> Kind:
+    """Whose tower sees a part."""
+    if isinstance(part, ImagePart):
+        return part.modality
+    return "video" if isinstance(part, VideoPart) else "audio"
 
 
 def _describe(clip: Clip, times_s: Sequence[float | None], sight: TowerSight) -> VisualItem:
@@ -133,8 +210,7 @@ def _describe(clip: Clip, times_s: Sequence[float | None], sight: TowerSight) ->
 
 def _merged(items: Sequence[VisualItem], max_tokens: int | None) -> tuple[VisualItem, ...]:
     """Items with the smallest merge size, one for all, that keeps the budget."""
-    sides = [side for item in items for side in item.grid_thw[1:]]
-    common = gcd(*sides)
+    common = gcd(*(side for item in items for side in item.grid_thw[1:]))
     for merge_size in (size for size in range(1, common + 1) if common % size == 0):
         merged = [replace(item, merge_size=merge_size) for item in items]
         total = sum(item.num_tokens for item in merged)

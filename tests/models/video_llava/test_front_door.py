@@ -151,7 +151,7 @@ def test_too_many_media_are_refused(model, picture):
 
 def test_sound_and_streams_are_refused(model):
     sound = Message(role="user", parts=(AudioPart(source="x.wav"),))
-    with pytest.raises(InputError, match="text, images and videos"):
+    with pytest.raises(InputError, match="no tower for audio; it takes text and image, video"):
         model.chat(Conversation(messages=(sound,)))
     stream = Message(role="stream", parts=(ImagePart(source=noise(1).data[0]),))
     with pytest.raises(InputError, match="no turn of the role 'stream'"):

@@ -12,21 +12,22 @@ from typing import Any, Literal
 import torch
 
 from kinema.errors import ConfigError, InputError, ModelWarning
-from kinema.models.languagebind.config import NUM_FRAMES, Modality
+from kinema.models.languagebind.config import NUM_FRAMES
 from kinema.processors.chat import EncodedTurn, PartTokens, Piece, Placeholders, Turn, turns_to_text
 from kinema.processors.clip_pixels import CLIPPixelsConfig
 from kinema.processors.collate import PaddingSide, Sample, pack_samples, pad_samples
 from kinema.processors.cut import cut_sample
 from kinema.processors.inputs import ModelInputs
 from kinema.processors.labels import IGNORE_INDEX, supervise
-from kinema.processors.messages import AudioPart, Conversation, ImagePart, VideoPart
+from kinema.processors.messages import Conversation, TextPart
 from kinema.processors.official_labels import MARKER, MARKER_ID, official_v1_labels
 from kinema.processors.prepared import PreparedConversation
-from kinema.processors.read import MediaReader, ReadSettings
+from kinema.processors.read import ReadSettings
 from kinema.processors.role_template import VICUNA_V1, RoleTemplate
 from kinema.processors.role_tokens import encode_role_turns, read_special_strings
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
-from kinema.processors.towers import TowerSight, encode_towers, measure_towers
+from kinema.processors.signals import SignalsConfig
+from kinema.processors.towers import TowerReader, TowerSight
 from kinema.processors.visuals import EncodedVisuals, Kind, VisualItem
 
 Compat = Literal["official", "cls_dropped", "transformers"]
@@ -59,6 +60,10 @@ class VideoLLaVAProcessorConfig:
     window: int | None = NUM_FRAMES
     """Frames that the video tower sees together. More are seen window by window; None for a tower without
     attention over time."""
+    signal_kinds: tuple[Kind, ...] = ()
+    """Of ``audio``, ``depth`` and ``thermal``: what the model has towers for besides."""
+    signals: SignalsConfig = field(default_factory=SignalsConfig)
+    """How those become pictures."""
     reading: ReadSettings = field(
         default_factory=lambda: ReadSettings(fps=None, max_frames=NUM_FRAMES, sampling="linspace")
     )
@@ -189,21 +194,17 @@ class VideoLLaVAProcessor:
 
     def measure(self, conversation: Conversation) -> tuple[VisualItem, ...]:
         """What ``encode`` would give. Frames are chosen, but of a video only the first is decoded."""
-        with MediaReader(self.config.reading) as reader:
+        with self._reader() as reader:
             self._add_media(conversation, reader)
-        if not reader.clips:
-            return ()
-        return measure_towers(reader.clips, self._sights, max_tokens=self.config.max_tokens)
+        return reader.measure(max_tokens=self.config.max_tokens) if reader.clips else ()
 
     def encode(self, conversation: Conversation) -> EncodedVisuals | None:
         """All images and videos of a conversation, read and resized; None where there are none."""
-        with MediaReader(self.config.reading) as reader:
+        with self._reader() as reader:
             self._add_media(conversation, reader)
             if not reader.clips:
                 return None
-            return encode_towers(
-                reader,
-                self._sights,
+            return reader.encode(
                 pixels=self.config.pixels,
                 frames_as_images=self.config.frames_as_images,
                 max_tokens=self.config.max_tokens,
@@ -233,33 +234,28 @@ class VideoLLaVAProcessor:
         """The same with another limit of visual tokens in a conversation."""
         return self.with_settings(max_tokens=max_tokens)
 
-    @property
-    def _sights(self) -> dict[Kind, TowerSight]:
-        side = self.config.pixels.size // self.config.patch_size
-        video = TowerSight(
-            grid=(side, side), has_class_token=self.config.video_class_token, window=self.config.window
-        )
-        return {"image": TowerSight(grid=(side, side)), "video": video}
+    def _reader(self) -> TowerReader:
+        config = self.config
+        square, patch_size = (config.pixels.size,) * 2, config.patch_size
+        image = TowerSight(size=square, patch_size=patch_size)
+        video = replace(image, has_class_token=config.video_class_token, window=config.window)
+        sound = config.signals.sound
+        audio = TowerSight(size=(sound.num_mel_bins, sound.target_length), patch_size=patch_size)
+        sights: dict[Kind, TowerSight] = {"image": image, "video": video}
+        sights |= {kind: audio if kind == "audio" else image for kind in config.signal_kinds}
+        return TowerReader(config.reading, sights, config.signals)
 
-    def _add_media(self, conversation: Conversation, reader: MediaReader) -> None:
-        counts = {Modality.IMAGE: 0, Modality.VIDEO: 0}
+    def _add_media(self, conversation: Conversation, reader: TowerReader) -> None:
         for part in (part for message in conversation.messages for part in message.parts):
-            if isinstance(part, ImagePart):
-                reader.add_image(part)
-                counts[Modality.IMAGE] += 1
-            elif isinstance(part, VideoPart):
-                reader.add_video(part)
-                counts[Modality.VIDEO] += 1
-            elif isinstance(part, AudioPart):
-                raise InputError("this model takes text, images and videos. Leave the audio part out.")
-        for modality, most in (
-            (Modality.IMAGE, self.config.max_images),
-            (Modality.VIDEO, self.config.max_videos),
-        ):
-            if most is not None and counts[modality] > most:
+            if not isinstance(part, TextPart):
+                reader.add(part)
+        limits: dict[Kind, int | None] = {"image": self.config.max_images, "video": self.config.max_videos}
+        for kind, most in limits.items():
+            count = sum(clip.kind == kind for clip in reader.clips)
+            if most is not None and count > most:
                 raise InputError(
-                    f"a conversation of this model holds {most} {modality}s at most, this one has "
-                    f"{counts[modality]}. Leave some out, or raise max_{modality}s."
+                    f"a conversation of this model holds {most} {kind}s at most, this one has {count}. "
+                    f"Leave some out, or raise max_{kind}s."
                 )
 
     def _turns(

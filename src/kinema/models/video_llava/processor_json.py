@@ -26,6 +26,7 @@ from kinema.models.video_llava.processor import Compat, VideoLLaVAProcessor, Vid
 from kinema.processors.clip_pixels import MEAN, STD, CLIPPixelsConfig
 from kinema.processors.official_labels import PADDING_ID
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
+from kinema.processors.visuals import Kind
 
 PLACEHOLDERS = {"<image>": "image_token_index", "<video>": "video_token_index", "<pad>": "pad_token_id"}
 """Tokens of transformers' vocabulary after the last piece, by the field of ``config.json`` with their id."""
@@ -112,8 +113,15 @@ def placeholders_of(processor: VideoLLaVAProcessor, layout: Layout) -> dict[str,
 def _fitted(settings: VideoLLaVAProcessorConfig, config: VideoLLaVAConfig) -> VideoLLaVAProcessorConfig:
     """Settings for the towers of a model."""
     image, video = config.towers[Modality.IMAGE], config.towers[Modality.VIDEO]
+    signal_kinds: list[Kind] = ["audio", "depth", "thermal"]
+    signals = settings.signals
+    if Modality.AUDIO in config.towers:
+        bins, columns = config.towers[Modality.AUDIO].image_size
+        signals = replace(signals, sound=replace(signals.sound, num_mel_bins=bins, target_length=columns))
     return replace(
         settings,
+        signal_kinds=tuple(kind for kind in signal_kinds if Modality(kind) in config.towers),
+        signals=signals,
         pixels=replace(settings.pixels, size=image.image_size[0]),
         patch_size=image.patch_size,
         window=video.num_frames,

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kinema.errors import InputError
-from kinema.processors.messages import Conversation, Message, Part, Role, TextPart
+from kinema.processors.messages import Conversation, ImagePart, Message, Part, Role, TextPart
 
 VIDEO_SETTINGS = ("fps", "max_frames", "start_s", "end_s", "sampling")
 """Fields of a ``VideoPart`` beside its source."""
+PICTURE = ("modality",)
+"""Fields of an ``ImagePart`` beside its source and time."""
 RANGE = ("start_s", "end_s")
 """Fields of an ``AudioPart`` beside its source."""
 
@@ -68,6 +70,11 @@ def take(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 def stated(part: Part, names: Sequence[str]) -> dict[str, Any]:
     """Those of the named fields of a part that say something."""
     return {name: getattr(part, name) for name in names if getattr(part, name) is not None}
+
+
+def stated_modality(part: ImagePart) -> dict[str, Any]:
+    """What a picture shows, where that is not colours."""
+    return {} if part.modality == "image" else {"modality": part.modality}
 
 
 def check_empty(fields: Mapping[str, Any], where: str) -> None:

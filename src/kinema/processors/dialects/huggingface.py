@@ -9,12 +9,14 @@ from typing import Any
 
 from kinema.errors import InputError
 from kinema.processors.dialects.fields import (
+    PICTURE,
     RANGE,
     VIDEO_SETTINGS,
     check_empty,
     from_base64,
     read_messages,
     stated,
+    stated_modality,
     take,
     take_text,
     write_messages,
@@ -49,7 +51,7 @@ def _huggingface_part(part: dict[str, Any], where: str) -> Part:
     source = _huggingface_source(part, str(kind), where)
     read: Part
     if kind == "image":
-        read = ImagePart(source=source, time_s=part.pop("timestamp", None))
+        read = ImagePart(source=source, time_s=part.pop("timestamp", None), **take(part, PICTURE))
     elif kind == "video":
         read = VideoPart(source=source, **take(part, VIDEO_SETTINGS))
     else:
@@ -83,7 +85,7 @@ def _to_huggingface_part(part: Part) -> dict[str, Any]:
         return {"type": "text", "text": part.text}
     if isinstance(part, ImagePart):
         time = {} if part.time_s is None else {"timestamp": part.time_s}
-        return {"type": "image", "image": part.source, **time}
+        return {"type": "image", "image": part.source, **time, **stated_modality(part)}
     if isinstance(part, VideoPart):
         return {"type": "video", "video": part.source, **stated(part, VIDEO_SETTINGS)}
     return {"type": "audio", "audio": part.source, **stated(part, RANGE)}

@@ -14,12 +14,14 @@ import numpy as np
 from kinema.errors import InputError
 from kinema.media.frames import FrameBatch
 from kinema.processors.dialects.fields import (
+    PICTURE,
     RANGE,
     VIDEO_SETTINGS,
     check_empty,
     from_base64,
     read_messages,
     stated,
+    stated_modality,
     take,
     take_text,
     write_messages,
@@ -68,7 +70,7 @@ def _read_text(fields: dict[str, Any], where: str) -> Part:
 def _read_image(fields: dict[str, Any], where: str) -> Part:
     if fields.get("detail") == "auto":  # says nothing
         fields.pop("detail")
-    return ImagePart(source=_take_url(fields, where))
+    return ImagePart(source=_take_url(fields, where), **take(fields, PICTURE))
 
 
 def _read_video(fields: dict[str, Any], where: str) -> Part:
@@ -101,7 +103,7 @@ def _to_openai_part(part: Part) -> dict[str, Any]:
     if isinstance(part, ImagePart):
         if part.time_s is not None:
             raise InputError(f"OpenAI messages have no place for the time of an image ({part.time_s} s).")
-        return {"type": "image_url", "image_url": {"url": _to_url(part.source)}}
+        return {"type": "image_url", "image_url": {"url": _to_url(part.source), **stated_modality(part)}}
     if isinstance(part, VideoPart):
         settings = stated(part, VIDEO_SETTINGS)
         return {"type": "video_url", "video_url": {"url": _to_url(part.source), **settings}}

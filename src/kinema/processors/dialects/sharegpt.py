@@ -83,6 +83,7 @@ def _written(part: Part, files: dict[str, list[str]]) -> str:
         return part.text
     kind = {ImagePart: "image", VideoPart: "video"}.get(type(part))
     says_more = any(getattr(part, name, None) is not None for name in (*VIDEO_SETTINGS, "time_s"))
+    says_more = says_more or (isinstance(part, ImagePart) and part.modality != "image")
     if kind is None or says_more or not isinstance(part.source, str | os.PathLike):
         raise InputError(f"a ShareGPT record can only name image and video files, not {part}.")
     files[kind].append(os.fspath(part.source))
