@@ -17,6 +17,7 @@ from kinema.models.internvideo2.clip_checkpoint import load_clip, save_clip
 from kinema.models.internvideo2.clip_keys import clip_keymap
 from kinema.models.internvideo2.clip_processor import CLIPProcessor, CLIPProcessorConfig
 from kinema.models.internvideo2.config import clip_large, clip_small, vision_1b, vision_s14
+from kinema.models.internvideo2.vision_checkpoint import load_tower
 from kinema.models.registry import convert_model, find_family, load_model, load_outline
 from kinema.modules.text.clip import CLIPTextConfig
 from kinema.processors.aligned import AlignedInputs
@@ -281,6 +282,13 @@ def test_the_front_door_embeds_clips_pictures_and_texts(words, tmp_path):
     text = words(["a cat barks"])
     expected = model.embed_text(text.input_ids, text.attention_mask)
     np.testing.assert_allclose(embedding.embed_text("a cat barks"), expected, atol=1e-5)
+
+
+def test_the_video_tower_of_a_saved_model_loads_alone(words, tmp_path):
+    model = front_door(tmp_path / "saved", words)
+    tower = load_tower(tmp_path / "saved")
+    expected = model.vision_encoder.state_dict()
+    assert all(torch.equal(tensor, expected[key]) for key, tensor in tower.state_dict().items())
 
 
 @torch.no_grad()

@@ -109,6 +109,18 @@ def test_a_tower_is_taken_out_of_the_files_of_every_stage(pretrain, separate, he
     stage2.check(pooled, "video_pooled")
 
 
+def test_a_tower_is_taken_out_of_the_folders_we_write(pretrain, heads, tmp_path):
+    student = load_student(pretrain.folder / "weights.safetensors", **sizes_of(pretrain.config))
+    file = heads.folder / "weights.finetune.safetensors"
+    classifier = load_classifier(file, **sizes_of(heads.config["vit"]))
+    for name, model in (("student", student), ("classifier", classifier)):
+        save_vision(model, tmp_path / name)
+        tower = load_tower(tmp_path / name)
+        assert tower.encoder.config == model.config.vision
+        expected = model.vision_encoder.state_dict()
+        assert all(torch.equal(tensor, expected[key]) for key, tensor in tower.state_dict().items())
+
+
 @torch.no_grad()
 def test_the_vision_part_of_stage_2_keeps_its_decoders(golden_dir):
     case = GoldenCase(golden_dir / "internvideo2/C_stage2_visual")

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
-from kinema.hub.files import TensorSource, open_checkpoint
+from kinema.hub.config_fields import required_field
+from kinema.hub.files import TensorSource, open_checkpoint, read_json
 from kinema.hub.keymap import Ignore, KeyMap, Rule
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
 from kinema.models.internvideo2.classifier import ClassifierConfig, InternVideo2Classifier
-from kinema.models.internvideo2.config_json import write_config
+from kinema.models.internvideo2.config_json import build_config, write_config
 from kinema.models.internvideo2.student import InternVideo2Student, StudentConfig
 from kinema.models.internvideo2.vision_keys import (
     PREFIX,
@@ -33,7 +34,7 @@ from kinema.models.internvideo2.vision_shapes import (
     vision_sizes,
 )
 from kinema.models.internvideo2.weights import load_network, sizes_of
-from kinema.modules.vision.internvideo2 import InternVideo2Tower
+from kinema.modules.vision.internvideo2 import InternVideo2Tower, InternVideo2VisionConfig
 from kinema.modules.vision.videomae import AttentionForm, VideoMAE
 
 STUDENT_TYPE = "internvideo2_student"
@@ -90,7 +91,9 @@ def load_tower(
     """
     files = open_checkpoint(source)
     prefix = _prefix(files)
-    vision = vision_sizes(files.shapes, prefix=prefix, image_size=image_size, num_heads=num_heads)
+    vision = _saved_vision(source)
+    if vision is None:
+        vision = vision_sizes(files.shapes, prefix=prefix, image_size=image_size, num_heads=num_heads)
     beside: tuple[Rule, ...] = ignored_of_stage2() if prefix else _IGNORED_OF_FLAT_FILES
     rules = (*tower_rules(vision.patch_size, theirs=prefix, ours=""), *ignored_decoders(prefix), *beside)
     keymap = KeyMap("InternVideo2 vision tower", rules)
@@ -170,6 +173,17 @@ _IGNORED_OF_FLAT_FILES = (
     Ignore("text_projection", "InternVL's text tower"),
     Ignore("logit_scale", "InternVL's temperature"),
 )
+
+
+def _saved_vision(source: Path) -> InternVideo2VisionConfig | None:
+    """Sizes of the encoder in a folder that we wrote, of whichever model it is a part; None of other
+    sources."""
+    path = source / "config.json"
+    content = read_json(path) if path.is_file() else {}
+    if not str(content.get("model_type")).startswith("internvideo2_"):
+        return None
+    fields = required_field(required_field(content, "sizes"), "vision")
+    return build_config(InternVideo2VisionConfig, fields.get("vision", fields))  # of a student, or its own
 
 
 def _prefix(files: TensorSource) -> str:
