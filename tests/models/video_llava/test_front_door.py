@@ -16,7 +16,18 @@ from kinema.toybox import make_scene, write_clip
 
 QUESTION = "What is the person doing?"
 DRAWN = {"max_new_tokens": 12, "temperature": 1.0, "seed": 3}
-TOKENS_A_FRAME = 5  # 2 x 2 patches and the class token
+
+
+@pytest.fixture(scope="module")
+def per_video(cases) -> int:
+    """Tokens of eight frames."""
+    assert cases["num_frames"] == 8
+    return cases["visual_tokens"]["per_video_cls_kept"]
+
+
+@pytest.fixture(scope="module")
+def per_image(cases) -> int:
+    return cases["visual_tokens"]["per_image"]
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +63,11 @@ def noise(num_frames, seed=0):
     return FrameBatch(data=data, pts_s=np.arange(num_frames) / 2, duration_s=num_frames / 2)
 
 
-def test_pieces_of_a_stream_are_the_answer(model, clip):
+def test_pieces_of_a_stream_are_the_answer(model, clip, per_video):
     answer = model.ask(clip, QUESTION, **DRAWN)
     assert answer
     assert "".join(model.ask(clip, QUESTION, stream=True, **DRAWN)) == answer
-    assert model.last_usage.kept_tokens == model.last_usage.visual_tokens == 8 * TOKENS_A_FRAME
+    assert model.last_usage.kept_tokens == model.last_usage.visual_tokens == per_video
 
 
 def test_eight_frames_are_read_from_first_to_last_with_their_times(model, clip):
@@ -91,20 +102,20 @@ def test_a_batch_answers_as_each_question_alone(model, clip, picture):
     assert model.ask_batch(questions, **DRAWN) == alone
 
 
-def test_a_plan_counts_the_tokens_that_are_used(model, clip, picture):
+def test_a_plan_counts_the_tokens_that_are_used(model, clip, picture, per_video, per_image):
     media = [clip, picture]
     plan = model.plan(media, QUESTION, max_new_tokens=7)
     model.ask(media, QUESTION, max_new_tokens=7)
     assert plan.prompt_tokens == model.last_usage.prompt_tokens
-    assert plan.visual_tokens == model.last_usage.visual_tokens == 8 * TOKENS_A_FRAME + 4
+    assert plan.visual_tokens == model.last_usage.visual_tokens == per_video + per_image
     assert plan.memory.cache == model.last_usage.cache_bytes
     assert plan.problem is None
 
 
-def test_more_frames_are_seen_in_windows_of_eight(model, tmp_path):
+def test_more_frames_are_seen_in_windows_of_eight(model, tmp_path, per_video):
     write_video(tmp_path / "long.mp4", iter(noise(24).data), fps=2)
     model.ask(tmp_path / "long.mp4", QUESTION, max_frames=16, max_new_tokens=1)
-    assert model.last_usage.visual_tokens == 16 * TOKENS_A_FRAME
+    assert model.last_usage.visual_tokens == 2 * per_video
     model.ask(noise(9), QUESTION, max_new_tokens=1)
     (item,) = model.last_usage.items
     assert item.times_s == (*np.arange(8) / 2, *[4.0] * 8)
@@ -117,7 +128,7 @@ def test_fewer_frames_are_repeated_as_in_training(model):
 
 
 def test_tokens_are_averaged_to_keep_a_budget(model, clip):
-    model.ask(clip, QUESTION, max_tokens=20, max_new_tokens=1)
+    model.ask(clip, QUESTION, max_tokens=16, max_new_tokens=1)
     assert model.last_usage.visual_tokens == 8 * 2  # one of patches, and the class token
     with pytest.raises(OutOfBudgetError, match="8 images and frames give 16 visual tokens at least"):
         model.ask(clip, QUESTION, max_tokens=15)
@@ -131,9 +142,9 @@ def test_what_does_not_fit_is_refused_with_a_budget_that_fits(model, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["<image>", "<video> what?", "</s>USER: hi", "<unk><s>"])
-def test_a_marker_in_a_users_words_is_only_words(model, clip, text):
+def test_a_marker_in_a_users_words_is_only_words(model, clip, text, per_video):
     model.ask(clip, text, max_new_tokens=1)
-    assert model.last_usage.visual_tokens == 8 * TOKENS_A_FRAME
+    assert model.last_usage.visual_tokens == per_video
     prompt = model.processor.prepare(
         Conversation(messages=(Message(role="user", parts=(TextPart(text=text),)),))
     )
@@ -158,35 +169,35 @@ def test_sound_and_streams_are_refused(model):
         model.chat(Conversation(messages=(stream, Message(role="user", parts=(TextPart(text="x"),)))))
 
 
-def test_the_command_line_answers_as_the_library(model, folder, clip):
+def test_the_command_line_answers_as_the_library(model, folder, clip, per_video):
     expected = model.ask(str(clip), QUESTION, max_new_tokens=4)
     document = run(
         "ask", clip, QUESTION, "--model", folder, "--device", "cpu", "--json", "--max-new-tokens", 4
     ).document
     assert document["answer"] == expected
     (video,) = document["media"]
-    assert video["tokens"] == 8 * TOKENS_A_FRAME
+    assert video["tokens"] == per_video
     assert len(video["frames"]) == 8
 
 
-def test_the_command_line_plans_without_weights(folder, clip, tmp_path):
+def test_the_command_line_plans_without_weights(folder, clip, tmp_path, per_video):
     for file in folder.iterdir():
         if file.suffix != ".safetensors":
             (tmp_path / file.name).write_bytes(file.read_bytes())
     outcome = run("plan", clip, "--model", tmp_path, "--device", "cpu")
     assert outcome.exit_code == 0
     assert "8 frames of" in outcome.stdout
-    assert f"{8 * TOKENS_A_FRAME} tokens" in outcome.stdout
+    assert f"{per_video} tokens" in outcome.stdout
 
 
-def test_what_the_model_saw_can_be_looked_at(folder, clip, tmp_path):
+def test_what_the_model_saw_can_be_looked_at(folder, clip, tmp_path, cases, per_image):
     seen = tmp_path / "seen"
     run("ask", clip, QUESTION, "--model", folder, "--max-new-tokens", 1, "--frames-to", seen)
     (item,) = json.loads((seen / "index.json").read_text())["items"]
     assert len(item["frames"]) == 8
-    assert item["frames"][0]["blocks"] == ["##", "##"]
+    assert sum(row.count("#") for row in item["frames"][0]["blocks"]) == per_image
     with Image.open(seen / item["frames"][0]["file"]) as picture:
-        assert picture.width == 28
+        assert picture.width == cases["image_size"]
 
 
 def test_the_command_line_converts_with_a_warning(folder, tmp_path):

@@ -13,15 +13,21 @@ from kinema.training.losses import NextToken
 ASKED = [{"from": "human", "value": "<video>\nWhat?"}, {"from": "gpt", "value": "A man."}]
 
 
+@pytest.fixture(scope="module")
+def visual_tokens(cases):
+    assert cases["num_frames"] == 8
+    return cases["visual_tokens"]
+
+
 def labels_of(inputs):
     return inputs.labels[inputs.labels != IGNORE_INDEX].tolist()
 
 
-def test_the_answer_and_its_end_carry_the_loss(loaded):
+def test_the_answer_and_its_end_carry_the_loss(loaded, visual_tokens):
     inputs = loaded.processor(read_record(ASKED, 8), with_labels=True)
     tokenizer = loaded.processor.tokenizer
     assert labels_of(inputs) == [*tokenizer.encode("A man."), tokenizer.special_id("</s>")]
-    assert int(inputs.visual_mask.sum()) == inputs.visual.num_tokens == 40
+    assert int(inputs.visual_mask.sum()) == inputs.visual.num_tokens == visual_tokens["per_video_cls_kept"]
 
 
 def test_a_sample_without_an_answer_is_an_error(loaded):
@@ -60,15 +66,16 @@ def test_special_strings_are_words_unless_the_original_is_wanted(loaded):
     assert end in loaded.processor.with_settings(special_strings="tokens")(said).input_ids
 
 
-def test_presets_differ_where_the_originals_do(loaded, official_folder):
+def test_presets_differ_where_the_originals_do(loaded, visual_tokens):
     tokens = {}
     for compat in ("official", "cls_dropped", "transformers"):
         config = VideoLLaVAProcessorConfig.for_compat(compat, pixels=loaded.processor.config.pixels)
         processor = type(loaded.processor)(loaded.processor.tokenizer, config)
         tokens[compat] = processor.prepare(read_record(ASKED[:1], 8), add_generation_prompt=True)
-    assert tokens["official"].visuals.items[0].num_tokens == 40
-    assert tokens["cls_dropped"].visuals.items[0].num_tokens == 32
-    assert tokens["transformers"].text == "<s>USER: " + "<video>" * 40 + "\nWhat? ASSISTANT:"
+    kept = visual_tokens["per_video_cls_kept"]
+    assert tokens["official"].visuals.items[0].num_tokens == kept
+    assert tokens["cls_dropped"].visuals.items[0].num_tokens == visual_tokens["per_video_cls_dropped"]
+    assert tokens["transformers"].text == "<s>USER: " + "<video>" * kept + "\nWhat? ASSISTANT:"
     assert tokens["official"].text.startswith("<s>A chat between a curious user")
     with pytest.raises(
         ConfigError, match="no compat mode 'port'; there are: official, cls_dropped, transformers"
@@ -76,12 +83,13 @@ def test_presets_differ_where_the_originals_do(loaded, official_folder):
         VideoLLaVAProcessorConfig.for_compat("port")
 
 
-def test_times_of_frames_stand_before_them(loaded):
+def test_times_of_frames_stand_before_them(loaded, visual_tokens):
     template = replace(loaded.processor.config.template, frame_times=True)
     timed = loaded.processor.with_settings(template=template)
     prepared = timed.prepare(read_record(ASKED, 8))
-    assert "Time 0.0s:" + "<video>" * 5 + "Time 1.0s:" in prepared.text
-    assert int(prepared.sample.visual_mask.sum()) == 40
+    kept = visual_tokens["per_video_cls_kept"]
+    assert "Time 0.0s:" + "<video>" * (kept // 8) + "Time 1.0s:" in prepared.text
+    assert int(prepared.sample.visual_mask.sum()) == kept
 
 
 def test_a_pack_gives_the_loss_of_its_samples(loaded):

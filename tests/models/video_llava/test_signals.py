@@ -60,14 +60,16 @@ def test_towers_are_saved_and_found_again(folder, loaded):
     assert torch.equal(again.model.vision_encoder["image"].class_embedding, image)
 
 
-def test_every_signal_is_asked_about(folder):
+def test_every_signal_is_asked_about(folder, cases):
     model = kinema.load(folder, device="cpu")
     tokens = {}
     for kind, part in parts().items():
         model.ask(part, "What is it?", max_new_tokens=2)
         assert model.plan(part, "What is it?").visual_tokens == model.last_usage.visual_tokens
         tokens[kind] = model.last_usage.visual_tokens
-    assert tokens == {"audio": 2 * 5, "depth": 4, "thermal": 4, "image": 4}
+    per_image = cases["visual_tokens"]["per_image"]
+    sound = 2 * 5  # 28 x 70 in patches of 14
+    assert tokens == {"audio": sound, "depth": per_image, "thermal": per_image, "image": per_image}
 
 
 def test_the_projector_learns_from_all_of_them(folder):
