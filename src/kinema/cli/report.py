@@ -29,11 +29,16 @@ def describe_item(item: "VisualItem") -> dict[str, Any]:
         "kind": item.kind,
         "original_size": list(item.original_size),
         "tokens": item.num_tokens,
-        "frames": [
-            {"time_s": time_s, "kept_tokens": kept}
-            for time_s, kept in zip(item.times_s, item.tokens_per_frame, strict=True)
-        ],
+        "frames": _frames(item),
     }
+
+
+def _frames(item: "VisualItem") -> list[dict[str, Any]]:
+    """Times and kept tokens; no tokens where they stand for all frames together."""
+    if item.fixed_tokens is not None:
+        return [{"time_s": time_s} for time_s in item.times_s]
+    pairs = zip(item.times_s, item.tokens_per_frame, strict=True)
+    return [{"time_s": time_s, "kept_tokens": kept} for time_s, kept in pairs]
 
 
 def summarise(usage: "Usage") -> str:

@@ -75,7 +75,12 @@ FAMILIES = (
     Family(
         name="internvideo2",
         title="InternVideo2",
-        model_types=("internvideo2_stage2", "internvideo2_clip"),
+        model_types=(
+            "internvideo2_stage2",
+            "internvideo2_clip",
+            "internvideo2_chat",
+            "InternVideo2_VideoChat2",
+        ),
         part_types={
             "internvideo2_student": "load_student",
             "internvideo2_classifier": "load_classifier",

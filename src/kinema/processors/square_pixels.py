@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kinema.errors import InputError
+from kinema.processors.clip_pixels import crop_offset, image_size
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -36,10 +37,26 @@ def square_pixels(frames: Iterable[NDArray[np.uint8]], *, size: int = 224) -> Te
     Raises:
         InputError: if there is no frame, or one is no picture.
     """
-    squares = [resize_levels(_planes(frame)[None], (size, size)) for frame in frames]
+    squares = [resize_levels(frame_levels(frame)[None], (size, size)) for frame in frames]
     if not squares:
         raise InputError("there is no frame to look at; a clip needs at least one.")
     return normalised(torch.cat(squares))
+
+
+def cropped_pixels(levels: Tensor, *, size: int = 224) -> Tensor:
+    """The middle square of frames whose short side is resized to it, normalised; as the chat models see them.
+
+    Args:
+        levels: (T, 3, H, W) from 0 to 255.
+        size: S.
+
+    Returns:
+        (T, 3, S, S).
+    """
+    height, width = levels.shape[-2:]
+    resized = resize_levels(levels, image_size(height, width, size))
+    top, left = (crop_offset(length, size) for length in resized.shape[-2:])
+    return normalised(resized[..., top : top + size, left : left + size])
 
 
 def shaped_pixels(
@@ -60,7 +77,7 @@ def shaped_pixels(
     """
     resized = [
         resize_levels(planes[None], shaped_size(*planes.shape[1:], size=size, multiple=multiple))
-        for planes in map(_planes, frames)
+        for planes in map(frame_levels, frames)
     ]
     if not resized:
         raise InputError("there is no frame to look at; a clip needs at least one.")
@@ -97,8 +114,12 @@ def normalised(levels: Tensor) -> Tensor:
     return (levels / 255 - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
 
 
-def _planes(frame: NDArray[np.uint8]) -> Tensor:
-    """(H, W, 3) or (H, W) of 8 bits to (3, H, W) in floating point."""
+def frame_levels(frame: NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) or (H, W) of 8 bits to (3, H, W) in floating point, from 0 to 255.
+
+    Raises:
+        InputError: if it is no picture.
+    """
     if frame.ndim == 2:
         frame = np.repeat(frame[:, :, None], 3, axis=2)
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3 or frame.size == 0:

@@ -64,10 +64,15 @@ class VisualItem:
     """Tokens of each frame beside those of its patches."""
     frames_together: int = 1
     """Frames that the encoder cannot take apart."""
+    fixed_tokens: int | None = None
+    """Visual tokens of the item where their number does not depend on its patches; ``tokens_per_frame`` then
+    is of each view that is made of it."""
 
     @property
     def num_tokens(self) -> int:
         """Visual tokens before pruning."""
+        if self.fixed_tokens is not None:
+            return self.fixed_tokens
         frames, rows, columns = self.grid_thw
         return frames * ((rows // self.merge_size) * (columns // self.merge_size) + self.class_tokens)
 

@@ -1,8 +1,8 @@
 """Whole models of InternVideo2 from folders, whichever of them a folder holds: ``config.json`` tells.
 
-The published files hold weights alone, without a config. Each kind has a function that reads them:
-``load_stage2``, ``load_clip``, ``load_student`` and ``load_classifier``, and ``assemble_clip`` for the files
-of CLIP; what they give is saved into folders that ``kinema.load`` takes:
+Most published files hold weights alone, without a config. Each kind has a function that reads them:
+``load_chat``, ``load_stage2``, ``load_clip``, ``load_student`` and ``load_classifier``, and
+``assemble_clip`` for the files of CLIP; what they give is saved into folders that ``kinema.load`` takes:
 
     model = assemble_clip(Path("stage2_1b.pt"), Path("internvl_c.pth"), Path("1B_clip.pth"))
     pieces = SentencePieceTokenizer(Path("tokenizer.model").read_bytes())
@@ -19,7 +19,7 @@ import torch
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import read_json
-from kinema.models.internvideo2 import clip_checkpoint, stage2_checkpoint
+from kinema.models.internvideo2 import chat_checkpoint, clip_checkpoint, stage2_checkpoint
 from kinema.models.internvideo2.vision_checkpoint import load_classifier, load_student
 from kinema.models.loaded import Loaded
 
@@ -37,7 +37,11 @@ class _Kind(NamedTuple):
     save: Callable[..., None]
 
 
+_CHAT = _Kind(chat_checkpoint.load, chat_checkpoint.load_outline, chat_checkpoint.save_chat)
+
 _KINDS = {
+    chat_checkpoint.CHAT_TYPE: _CHAT,
+    chat_checkpoint.PUBLISHED_CHAT_TYPE: _CHAT,
     clip_checkpoint.CLIP_TYPE: _Kind(
         clip_checkpoint.load, clip_checkpoint.load_outline, clip_checkpoint.save_clip
     ),

@@ -1,0 +1,181 @@
+"""InternVideo2-Chat from files and into folders, strictly; low-rank updates are merged as they are read."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from kinema.errors import WeightsError
+from kinema.hub.card import ModelCard
+from kinema.hub.files import TensorSource, open_checkpoint, read_json
+from kinema.hub.generation import GenerationDefaults
+from kinema.hub.lora import LoraConfig, LoraFiles
+from kinema.hub.sentence_pieces import MODEL, read_sentence_pieces, save_sentence_pieces
+from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
+from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
+from kinema.models.internvideo2.chat_keys import chat_keymap
+from kinema.models.internvideo2.chat_processor import ChatProcessor, ChatProcessorConfig
+from kinema.models.internvideo2.chat_shapes import chat_sizes
+from kinema.models.internvideo2.config_json import build_config, write_config
+from kinema.models.internvideo2.weights import load_network, sizes_of
+from kinema.models.loaded import Loaded
+from kinema.processors.sentence_pieces import SentencePieceTokenizer
+
+CHAT_TYPE = "internvideo2_chat"
+"""``model_type`` of the folders we write."""
+PUBLISHED_CHAT_TYPE = "InternVideo2_VideoChat2"
+"""``model_type`` of the released folders, whose sizes are read from shapes."""
+
+_SCALING = 2.0
+"""Alpha over rank of the released low-rank updates: 32 over 16."""
+
+
+def load_chat(
+    source: Path,
+    *,
+    image_size: int = 224,
+    num_heads: int | None = None,
+    bridge_head_size: int = 64,
+    language_head_size: int = 128,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> InternVideo2Chat:
+    """The network of a published checkpoint, or of a folder that ``save_chat`` wrote, in evaluation mode.
+
+    Args:
+        source: a file or a folder.
+        image_size: of the position tables, where no ``config.json`` of ours tells; and so are the others.
+        num_heads: of the video encoder; None for the published sizes.
+        bridge_head_size: width of a head of the Q-Former.
+        language_head_size: width of a head of the language model.
+        dtype: what to cast the weights to as they are read; None keeps what the files have, which is bfloat16
+            of the language model and float32 of the rest.
+        device: where the weights go, tensor by tensor.
+
+    Raises:
+        WeightsError: if anything is missing, left over or of another shape, naming it.
+    """
+    files = _merged(open_checkpoint(source))
+    config = sizes_of(
+        source,
+        CHAT_TYPE,
+        ChatConfig,
+        lambda: chat_sizes(
+            files.shapes,
+            image_size=image_size,
+            num_heads=num_heads,
+            bridge_head_size=bridge_head_size,
+            language_head_size=language_head_size,
+        ),
+    )
+    return load_network(lambda: InternVideo2Chat(config), chat_keymap(config), files, dtype, device)
+
+
+def load(
+    folder: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    compat: str = "official",
+) -> Loaded[InternVideo2Chat, ChatProcessor]:
+    """A model with its processor; arguments and errors as for ``load_chat`` and ``load_processor``."""
+    return _loaded(load_chat(folder, dtype=dtype, device=device), folder, compat)
+
+
+def load_outline(
+    folder: Path, *, dtype: torch.dtype, compat: str = "official"
+) -> Loaded[InternVideo2Chat, ChatProcessor]:
+    """As ``load``, but the parameters have shapes only (torch's device "meta"), and no weights are read."""
+    shapes = _merged(open_checkpoint(folder)).shapes
+    config = sizes_of(folder, CHAT_TYPE, ChatConfig, lambda: chat_sizes(shapes))
+    with torch.device("meta"):
+        model = InternVideo2Chat(config)
+    return _loaded(model.to(dtype=dtype).eval(), folder, compat)
+
+
+def load_processor(folder: Path, config: ChatConfig, *, compat: str = "official") -> ChatProcessor:
+    """The processor that belongs to the weights of a folder, which holds Mistral's ``tokenizer.model``.
+
+    Raises:
+        WeightsError: if that is missing or broken, a setting is unknown, or there is no such mode.
+    """
+    if compat != "official":
+        raise WeightsError(f"InternVideo2-Chat knows compat='official' only, got {compat!r}.")
+    pieces, legacy = read_sentence_pieces(folder)
+    try:
+        tokenizer = SentencePieceTokenizer(pieces, legacy=legacy)
+    except RuntimeError as error:
+        raise WeightsError(f"{folder / MODEL}: not a SentencePiece model ({error}).") from error
+    settings = read_json(folder / "config.json").get("processor")
+    if settings is not None:
+        return ChatProcessor(tokenizer, build_config(ChatProcessorConfig, settings))
+    vision = config.vision
+    return ChatProcessor(
+        tokenizer,
+        ChatProcessorConfig(
+            size=vision.image_size,
+            patch_size=vision.patch_size,
+            tokens_per_view=config.bridge.num_tokens,
+        ),
+    )
+
+
+def save_chat(
+    model: InternVideo2Chat,
+    processor: ChatProcessor,
+    folder: Path,
+    *,
+    card: ModelCard | None = None,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> None:
+    """Write weights under their official names, updates merged, and sizes, settings, vocabulary beside them.
+
+    Args:
+        model: weights in one dtype.
+        processor: goes with them.
+        folder: new, or empty; it appears whole or not at all.
+        card: README.md.
+        max_shard_bytes: most bytes in one file of weights.
+
+    Raises:
+        WeightsError: if the folder holds something.
+    """
+    content = write_config(CHAT_TYPE, model.config, dtype=dtype_name(model.parameters()))
+    content["processor"] = asdict(processor.config)
+    tokenizer = processor.tokenizer
+    with new_folder(folder) as unfinished:
+        write_tensors(unfinished, _official(model), max_shard_bytes=max_shard_bytes)
+        write_json(unfinished / "config.json", content)
+        save_sentence_pieces(
+            unfinished,
+            tokenizer.model,
+            legacy=tokenizer.legacy,
+            added_tokens=tokenizer.added_tokens,
+            padding_side="right",
+        )
+        GenerationDefaults(eos_token_ids=processor.stop_token_ids).save(unfinished)
+        if card is not None:
+            card.save(unfinished)
+
+
+def _official(model: InternVideo2Chat) -> Iterator[tuple[str, Tensor]]:
+    """Tensors by their names in files, in which peft stands around the language model."""
+    for name, tensor in chat_keymap(model.config).export(model.state_dict()):
+        yield name.replace("lm.", "lm.base_model.model.", 1) if name.startswith("lm.") else name, tensor
+
+
+def _merged(files: TensorSource) -> LoraFiles:
+    """The files without peft's names, and with the updates added, if there are any."""
+    ranks = {shape[0] for key, shape in files.shapes.items() if ".lora_A." in key}
+    rank = min(ranks, default=1)  # of several, the check of each factor tells which one is wrong
+    return LoraFiles(files, config=LoraConfig(rank=rank, alpha=_SCALING * rank))
+
+
+def _loaded(model: InternVideo2Chat, folder: Path, compat: str) -> Loaded[InternVideo2Chat, ChatProcessor]:
+    processor = load_processor(folder, model.config, compat=compat)
+    generation = GenerationDefaults(eos_token_ids=processor.stop_token_ids)
+    if (folder / "generation_config.json").is_file():
+        generation = GenerationDefaults.load(folder)
+    return Loaded(model=model, processor=processor, generation=generation, folder=folder)
