@@ -60,6 +60,11 @@ class InternVideo2VisionConfig:
             raise ConfigError(f"drop_path is a fraction from 0 to below 1, got {self.drop_path}.")
 
     @property
+    def head_dim(self) -> int:
+        """Width of one head of the attention."""
+        return self.hidden_size // self.num_heads
+
+    @property
     def grid(self) -> Grid:
         """Patches of a clip as the position table has them."""
         side = self.image_size // self.patch_size
