@@ -6,7 +6,7 @@ import torch
 from golden_case import GoldenCase
 from golden_stage2 import stage2_model
 
-from kinema.datasets.mixture import mixture
+from kinema.datasets.joined import Joined
 from kinema.errors import ConfigError
 from kinema.models.internvideo2.stage2 import InternVideo2Stage2
 from kinema.models.internvideo2.stage2_sizes import stage2_1b, stage2_6b
@@ -25,7 +25,8 @@ class Nothing:
         raise AssertionError
 
 
-DATA = mixture((Nothing(), 1.0))
+IMAGES_AND_VIDEOS = Joined(parts=((Nothing(), 20_480), (Nothing(), 24_575)))
+DATA = Joined(parts=((Nothing(), 16_384),))
 
 
 def parts_that_learn(model, stage):
@@ -43,17 +44,17 @@ def on_meta(config):
 
 
 def test_the_released_1b_learns_all_but_the_decoders_of_stage_1():
-    (stage,) = stage2_released("1b", DATA, 40_960)
+    (stage,) = stage2_released("1b", IMAGES_AND_VIDEOS)
     learning = parts_that_learn(on_meta(stage2_1b()), stage)
     assert "vision_encoder.vision_encoder" in learning
     assert not any(name.startswith("vision_encoder.clip") for name in learning)
-    assert (stage.batch_size, stage.num_steps) == (4096, 100)
+    assert (stage.batch_size, stage.num_steps) == (4096, 10 * (5 + 5))
     assert stage.loss.gradient == "local"
     assert stage.loss.weights == {"vtc": 1.0, "vtm": 1.0, "mlm": 1.0}
 
 
 def test_the_first_step_of_the_paper_freezes_the_ears_and_the_second_the_eyes():
-    masked, unmasked = stage2_paper(DATA, 16_384, DATA, 16_384)
+    masked, unmasked = stage2_paper(DATA, DATA)
     first, second = (parts_that_learn(on_meta(stage2_6b()), stage) for stage in (masked, unmasked))
     assert "vision_encoder.vision_encoder" in first - second
     assert "hearing.audio_encoder" in second - first
@@ -61,7 +62,7 @@ def test_the_first_step_of_the_paper_freezes_the_ears_and_the_second_the_eyes():
 
 
 def test_only_the_first_step_hides_patches_and_only_the_second_learns_from_sound_alone():
-    masked, unmasked = (stage.loss for stage in stage2_paper(DATA, 1, DATA, 1))
+    masked, unmasked = (stage.loss for stage in stage2_paper(DATA, DATA))
     assert (masked.video_mask_ratio, masked.image_mask_ratio) == (0.8, 0.5)
     assert (unmasked.video_mask_ratio, unmasked.image_mask_ratio) == (0.0, 0.0)
     assert unmasked.weights.keys() - masked.weights.keys() == {"atc", "atm", "amlm"}
@@ -70,7 +71,7 @@ def test_only_the_first_step_hides_patches_and_only_the_second_learns_from_sound
 
 def test_the_unmasked_step_runs_on_a_model_that_hears(golden_dir):
     case = GoldenCase(golden_dir / "internvideo2/C_stage2_audiovisual")
-    _, unmasked = stage2_paper(DATA, 1, DATA, 1)
+    _, unmasked = stage2_paper(DATA, DATA)
     model = stage2_model(case)
     build_optimizer(model, unmasked.learning_rates, unmasked.optimizer)
     inputs = AlignedInputs(
@@ -93,4 +94,4 @@ def test_the_unmasked_step_runs_on_a_model_that_hears(golden_dir):
 
 def test_a_size_that_was_not_trained_is_refused():
     with pytest.raises(ConfigError, match="1b, 6b"):
-        stage2_released("2b", DATA, 1)
+        stage2_released("2b", DATA)

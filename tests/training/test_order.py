@@ -1,7 +1,7 @@
 import pytest
 
 from kinema.errors import ConfigError
-from kinema.training.order import ByModalityLength, Counted, Shuffled
+from kinema.training.order import ByModalityLength, Counted, OneKind, Shuffled
 
 VISUAL, TEXT = (10, 11, 12, 13, 30, 31, 32, 33, 5), (-4, -5, -6, -7, -8)
 
@@ -61,3 +61,23 @@ def test_lengths_that_make_no_batches_are_refused():
         ByModalityLength((1, 2), num_chunks=1).batch(0, 4)
     with pytest.raises(ConfigError, match="needs samples"):
         Shuffled(0)
+
+
+def test_every_batch_is_of_one_kind_and_a_round_goes_through_all_of_them():
+    order = OneKind((6, 4))
+    batches = [sorted(order.batch(step, 2)) for step in range(5)]
+    kinds = [{number < 6 for number in batch} for batch in batches]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert sorted(number for batch in batches for number in batch) == list(range(10))
+
+
+def test_the_next_round_has_the_same_samples_in_other_batches():
+    order = OneKind((6, 4))
+    rounds = [[tuple(order.batch(step, 2)) for step in range(first, first + 5)] for first in (0, 5)]
+    assert rounds[0] != rounds[1]
+    assert sorted(n for batch in rounds[1] for n in batch) == list(range(10))
+
+
+def test_kinds_that_fill_no_batch_are_refused():
+    with pytest.raises(ConfigError, match="fill no batch of 8"):
+        OneKind((6, 4)).batch(0, 8)

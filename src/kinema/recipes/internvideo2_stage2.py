@@ -11,11 +11,12 @@ with their sound.
 
 from dataclasses import dataclass
 
-from kinema.datasets.mixture import Mixture
+from kinema.datasets.joined import Joined
+from kinema.datasets.mixture import mixture
 from kinema.errors import ConfigError
 from kinema.training.alignment import Alignment
 from kinema.training.optimizer import OptimizerConfig
-from kinema.training.order import Shuffled
+from kinema.training.order import OneKind
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 
@@ -56,23 +57,20 @@ STAGE2 = {
 """By size."""
 
 
-def stage2_released(size: str, data: Mixture, num_samples: int) -> list[Stage]:
+def stage2_released(size: str, data: Joined) -> list[Stage]:
     """The one step whose settings were released: masked, the ears frozen, contrast as its code weakens it.
 
     Args:
         size: a key of ``STAGE2``.
-        data: images and videos with captions; of the 6B, also videos with their sound.
-        num_samples: how many an epoch has.
+        data: images, and videos, with captions; of the 6B, also videos with their sound.
 
     Raises:
         ConfigError: if there is no such size.
     """
-    return [_masked(size, data, num_samples, Alignment(weights=_masked_weights(size), gradient="local"))]
+    return [_masked(size, data, Alignment(weights=_masked_weights(size), gradient="local"))]
 
 
-def stage2_paper(
-    data: Mixture, num_samples: int, unmasked_data: Mixture, num_unmasked_samples: int, *, epochs: int = 1
-) -> list[Stage]:
+def stage2_paper(data: Joined, unmasked_data: Joined, *, epochs: int = 1) -> list[Stage]:
     """Both steps of the paper, of the 6B: masked with the ears frozen, then unmasked with the eyes frozen.
 
     The second matches sound alone, too, for which the model needs ``SoundConfig.has_match_head``.
@@ -80,13 +78,11 @@ def stage2_paper(
     Args:
         data: images, videos, and videos with their sound, with captions that tell of all that is seen, heard
             and said.
-        num_samples: how many an epoch has.
         unmasked_data: the same and sound alone, with captions of what it is paired with: ``video``,
             ``audio`` and ``avs``. The paper has 25, 0.5 and 50 million.
-        num_unmasked_samples: how many an epoch has.
         epochs: of the second step, which no source tells.
     """
-    masked = _masked("6b", data, num_samples, Alignment(weights=_masked_weights("6b")))
+    masked = _masked("6b", data, Alignment(weights=_masked_weights("6b")))
     terms = VIDEO_TERMS + AUDIO_TERMS + AUDIO_VIDEO_TERMS
     captions = {
         **dict.fromkeys(VIDEO_TERMS, "video"),
@@ -103,7 +99,6 @@ def stage2_paper(
             STAGE2["6b"],
             (*EARS, *READING, *HEARING),
             unmasked_data,
-            num_unmasked_samples,
             loss,
             epochs=epochs,
             undecayed=(),
@@ -111,12 +106,10 @@ def stage2_paper(
     ]
 
 
-def _masked(size: str, data: Mixture, num_samples: int, loss: Alignment) -> Stage:
+def _masked(size: str, data: Joined, loss: Alignment) -> Stage:
     published = _find(size)
     parts = (*EYES, *READING, *(HEARING if published.hears else ()))
-    return _stage(
-        "masked", published, parts, data, num_samples, loss, epochs=published.epochs, undecayed=UNDECAYED
-    )
+    return _stage("masked", published, parts, data, loss, epochs=published.epochs, undecayed=UNDECAYED)
 
 
 def _masked_weights(size: str) -> dict[str, float]:
@@ -127,8 +120,7 @@ def _stage(
     name: str,
     published: Published,
     parts: tuple[str, ...],
-    data: Mixture,
-    num_samples: int,
+    data: Joined,
     loss: Alignment,
     *,
     epochs: int,
@@ -137,10 +129,10 @@ def _stage(
     return Stage(
         name=name,
         learning_rates=dict.fromkeys(parts, published.learning_rate),
-        data=data,
-        num_steps=max(1, num_samples // published.batch_size) * epochs,
+        data=mixture((data, 1.0)),
+        num_steps=max(1, sum(count // published.batch_size for count in data.counts)) * epochs,
         batch_size=published.batch_size,
-        order=Shuffled(num_samples),
+        order=OneKind(data.counts),
         loss=loss,
         schedule=Cosine(warmup_ratio=published.warmup_epochs / published.epochs, final_ratio=0.01),
         optimizer=OptimizerConfig(

@@ -58,6 +58,37 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
+class OneKind:
+    """Every batch is of one kind of samples, kinds in a random order; InternVideo2's loader of stage 2.
+
+    Samples of the first kind have the numbers from 0, those of the next follow, as ``datasets.Joined`` has
+    them. A kind gives as many batches a round as it fills.
+    """
+
+    counts: tuple[int, ...]
+    """Samples of each kind."""
+    seed: int = 42
+
+    def batch(self, step: int, batch_size: int) -> Sequence[int]:
+        """Samples of one kind.
+
+        Raises:
+            ConfigError: if no kind fills a batch.
+        """
+        per_round = [count // batch_size for count in self.counts]
+        if not any(per_round):
+            raise ConfigError(f"kinds of {self.counts} samples fill no batch of {batch_size}.")
+        turn, place = divmod(step, sum(per_round))
+        kinds = np.repeat(np.arange(len(per_round)), per_round)
+        kinds = np.random.default_rng([self.seed, turn]).permutation(kinds)
+        kind = int(kinds[place])
+        number = turn * per_round[kind] + int((kinds[:place] == kind).sum())
+        first = sum(self.counts[:kind])
+        chosen = Shuffled(self.counts[kind], self.seed + kind).batch(number, batch_size)
+        return [first + index for index in chosen]
+
+
+@dataclass(frozen=True)
 class Repeated:
     """Each sample several times in its batch, for data that show it differently each time (arXiv
     1901.09335)."""
