@@ -5,7 +5,14 @@ import torch
 from golden_case import GoldenCase
 
 from kinema.errors import ConfigError
-from kinema.processors.hd_tiles import TileGrid, choose_grid, tile_views
+from kinema.processors.hd_tiles import (
+    PaddedCanvas,
+    TileGrid,
+    choose_grid,
+    choose_padded_canvas,
+    pad_frames,
+    tile_views,
+)
 
 
 def test_grids_are_those_of_the_original(golden_dir):
@@ -45,3 +52,23 @@ def test_a_wide_frame_is_cut_from_left_to_right():
 def test_no_tile_at_all_is_refused():
     with pytest.raises(ConfigError, match="at least one tile"):
         choose_grid(4, 4, size=2, max_tiles=0)
+
+
+def test_padded_canvases_are_those_of_the_original(golden_dir):
+    groups = json.loads((golden_dir / "internvideo2/F_hd_tiling.json").read_text())["groups"]
+    assert groups["padding"]
+    for case in groups["padding"]:
+        given, expected = case["input"], case["output"]
+        canvas = choose_padded_canvas(given["height"], given["width"], size=224, max_tiles=given["hd_num"])
+        height, width = (224 * side for side in (canvas.grid.rows, canvas.grid.columns))
+        assert (height, width) == (expected["canvas_height"], expected["canvas_width"]), case
+        assert canvas.top == expected["pad_rows_top"]
+        assert height - canvas.height - canvas.top == expected["pad_rows_bottom"]
+
+
+def test_padded_frames_keep_their_shape_between_white_rows():
+    canvas = choose_padded_canvas(2, 8, size=4, max_tiles=2)
+    assert canvas == PaddedCanvas(TileGrid(columns=2, rows=1), height=2, top=1)
+    placed = pad_frames(torch.zeros(1, 3, 2, 8), canvas, size=4)
+    assert placed[0, 0, :, 0].tolist() == [255.0, 0.0, 0.0, 255.0]
+    assert placed.shape == (1, 3, 4, 8)

@@ -6,6 +6,7 @@ squares with nearly the aspect ratio of the frames, so that small things stay vi
 T frames, H W pixels, S side of a square, V views.
 """
 
+from math import ceil
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,16 @@ class TileGrid(NamedTuple):
 
     columns: int
     rows: int
+
+
+class PaddedCanvas(NamedTuple):
+    """A canvas on which frames keep their width and get white rows above and below."""
+
+    grid: TileGrid
+    height: int
+    """Of the frames on it; they are as wide as it is."""
+    top: int
+    """White rows above; what is left stands below."""
 
 
 def choose_grid(height: int, width: int, *, size: int, max_tiles: int) -> TileGrid:
@@ -48,6 +59,30 @@ def choose_grid(height: int, width: int, *, size: int, max_tiles: int) -> TileGr
         if distance < nearest or (distance == nearest and fills_it):
             best, nearest = grid, distance
     return best
+
+
+def choose_padded_canvas(height: int, width: int, *, size: int, max_tiles: int) -> PaddedCanvas:
+    """The widest canvas of at most ``max_tiles`` squares that frames fit on without being squeezed.
+
+    Of frames that are higher than wide it is the canvas of the same frames laid on their side, into which the
+    released code (``HD_transform_padding``) then squeezes them upright; it meant to turn them.
+
+    Arguments and errors are as for ``choose_grid``.
+    """
+    if max_tiles < 1:
+        raise ConfigError(f"a canvas has at least one tile, got max_tiles {max_tiles}.")
+    ratio = max(height, width) / min(height, width)
+    columns = max(n for n in range(1, max_tiles + 1) if n * ceil(n / ratio) <= max_tiles)
+    scaled = int(columns * size / ratio)
+    rows = ceil(scaled / size)
+    return PaddedCanvas(TileGrid(columns, rows), scaled, (rows * size - scaled) // 2)
+
+
+def pad_frames(levels: Tensor, canvas: PaddedCanvas, *, size: int) -> Tensor:
+    """Frames laid on a canvas, (T, 3, H, W) from 0 to 255 to (T, 3, rows·S, columns·S)."""
+    placed = _resized(levels, canvas.height, canvas.grid.columns * size)
+    bottom = canvas.grid.rows * size - canvas.height - canvas.top
+    return F.pad(placed, (0, 0, canvas.top, bottom), value=255.0)
 
 
 def tile_views(frames: Tensor, grid: TileGrid, *, size: int) -> Tensor:

@@ -156,10 +156,13 @@ def test_every_view_has_as_many_placeholders_as_queries(processor):
     tiled = processor.with_settings(max_tiles=6)(single)
     assert tiled.visual.items[0].shape == (3, 4, 3, 28, 28)  # two tiles of a wide clip, and all of it
     assert int(tiled.visual_mask.sum()) == tiled.visual.num_tokens == 3 * queries
+    padded = processor.with_settings(max_tiles=6, tile_fit="pad")(single)
+    assert padded.visual.items[0].shape == (7, 4, 3, 28, 28)  # three by two, between white rows
 
 
 def test_what_is_measured_is_what_is_encoded(processor):
-    for changed in (processor, processor.with_settings(max_tiles=4)):
+    tiled = processor.with_settings(max_tiles=4)
+    for changed in (processor, tiled, tiled.with_settings(tile_fit="pad")):
         shown = talk(VideoPart(source=clip()), ImagePart(source=clip().data[0]), TextPart(text="a"))
         assert changed.measure(shown) == changed.encode(shown).items
 
@@ -194,7 +197,9 @@ def test_sound_is_refused(processor):
         processor(talk(AudioPart(source="a.wav")))
 
 
-@pytest.mark.parametrize("changes", [{"size": 30}, {"max_tiles": 0}, {"tokens_per_view": 0}])
+@pytest.mark.parametrize(
+    "changes", [{"size": 30}, {"max_tiles": 0}, {"tokens_per_view": 0}, {"tile_fit": "cut"}]
+)
 def test_settings_that_cannot_work_are_refused(changes):
     with pytest.raises(ConfigError):
         ChatProcessorConfig(**changes)

@@ -5,7 +5,7 @@ T frames, S side of a square, V views, Q tokens of a view.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,14 @@ from kinema.errors import ConfigError, InputError, OutOfBudgetError
 from kinema.processors.chat import EncodedTurn, PartTokens, Turn, turns_to_text
 from kinema.processors.collate import Sample, pad_samples
 from kinema.processors.cut import cut_sample
-from kinema.processors.hd_tiles import TileGrid, choose_grid, tile_views
+from kinema.processors.hd_tiles import (
+    PaddedCanvas,
+    TileGrid,
+    choose_grid,
+    choose_padded_canvas,
+    pad_frames,
+    tile_views,
+)
 from kinema.processors.inputs import ModelInputs
 from kinema.processors.inst_template import InstTemplate
 from kinema.processors.labels import IGNORE_INDEX, supervise
@@ -44,6 +51,9 @@ class ChatProcessorConfig:
     max_tiles: int | None = None
     """Most tiles that frames are cut into, beside the view of all of it: 6 in the training of the HD models,
     4 in their demo. None for one view, the middle square of each frame."""
+    tile_fit: Literal["squeeze", "pad"] = "squeeze"
+    """Whether frames are squeezed into the canvas that is nearest to their shape, as in the HD model's demo,
+    or keep it between white rows, the other rule of its code."""
     reading: ReadSettings = field(
         default_factory=lambda: ReadSettings(
             fps=None, max_frames=MODEL_FRAMES, sampling="internvideo2_segment"
@@ -60,10 +70,16 @@ class ChatProcessorConfig:
             raise ConfigError(
                 f"a square of {self.size} pixels is not made of whole patches of {self.patch_size}."
             )
+        if self.tile_fit not in ("squeeze", "pad"):
+            raise ConfigError(f"tile_fit must be 'squeeze' or 'pad', got {self.tile_fit!r}.")
         for name in ("tokens_per_view", "max_tiles", "max_tokens", "max_length"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} must be at least 1; got {value}.")
+
+
+Layout = TileGrid | PaddedCanvas | None
+"""How frames become views: tiles, tiles of a padded canvas, or one view."""
 
 
 class ChatProcessor:
@@ -126,10 +142,10 @@ class ChatProcessor:
         """What ``encode`` would give. Frames are chosen, but of a video only the first is decoded."""
         with MediaReader(self.config.reading) as reader:
             _add_media(conversation, reader)
-            grids = self._grids(reader.clips)
+            layouts = self._layouts(reader.clips)
             return tuple(
-                self._describe(clip, clip.times_s, grid)
-                for clip, grid in zip(reader.clips, grids, strict=True)
+                self._describe(clip, clip.times_s, layout)
+                for clip, layout in zip(reader.clips, layouts, strict=True)
             )
 
     def encode(self, conversation: Conversation) -> EncodedVisuals | None:
@@ -138,7 +154,7 @@ class ChatProcessor:
             _add_media(conversation, reader)
             if not reader.clips:
                 return None
-            grids = self._grids(reader.clips)
+            layouts = self._layouts(reader.clips)
             frames: list[list[Tensor]] = [[] for _ in reader.clips]
             times: list[list[float | None]] = [[] for _ in reader.clips]
             for frame in reader.frames():
@@ -147,8 +163,8 @@ class ChatProcessor:
         for clip, own in zip(reader.clips, frames, strict=True):
             if not own:
                 raise InputError(f"{clip.name}: gives no frame.")
-        items = tuple(map(self._describe, reader.clips, times, grids))
-        views = tuple(self._views(torch.stack(own), grid) for own, grid in zip(frames, grids, strict=True))
+        items = tuple(map(self._describe, reader.clips, times, layouts))
+        views = tuple(map(self._views, map(torch.stack, frames), layouts))
         inputs = QueryInputs(items=views, tokens_per_view=self.config.tokens_per_view)
         return EncodedVisuals(items=items, inputs=inputs)
 
@@ -176,15 +192,16 @@ class ChatProcessor:
         """The same with another limit of visual tokens in a conversation."""
         return self.with_settings(max_tokens=max_tokens)
 
-    def _grids(self, clips: Sequence[Clip]) -> list[TileGrid | None]:
-        """The tiles of each clip, as many as the budget allows; None for a single view."""
+    def _layouts(self, clips: Sequence[Clip]) -> list[Layout]:
+        """The views of each clip, as many as the budget allows."""
         most, budget = self.config.max_tiles, self.config.max_tokens
+        choose = choose_grid if self.config.tile_fit == "squeeze" else choose_padded_canvas
         for tiles in range(most or 0, 0, -1):
-            grids = [
-                choose_grid(clip.height, clip.width, size=self.config.size, max_tiles=tiles) for clip in clips
+            layouts: list[Layout] = [
+                choose(clip.height, clip.width, size=self.config.size, max_tiles=tiles) for clip in clips
             ]
-            if budget is None or sum(map(self._num_tokens, grids)) <= budget:
-                return list(grids)
+            if budget is None or sum(map(self._num_tokens, layouts)) <= budget:
+                return layouts
         single = len(clips) * self._num_tokens(None)
         if budget is not None and single > budget:
             raise OutOfBudgetError(
@@ -193,18 +210,22 @@ class ChatProcessor:
             )
         return [None] * len(clips)
 
-    def _num_tokens(self, grid: TileGrid | None) -> int:
+    def _num_tokens(self, layout: Layout) -> int:
+        grid = layout.grid if isinstance(layout, PaddedCanvas) else layout
         num_views = 1 if grid is None else grid.columns * grid.rows + 1
         return num_views * self.config.tokens_per_view
 
-    def _views(self, levels: Tensor, grid: TileGrid | None) -> Tensor:
+    def _views(self, levels: Tensor, layout: Layout) -> Tensor:
         """(T, 3, H, W) to (V, T, 3, S, S)."""
-        if grid is None:
-            return cropped_pixels(levels, size=self.config.size)[None]
-        return normalised(tile_views(levels, grid, size=self.config.size))
+        size = self.config.size
+        if layout is None:
+            return cropped_pixels(levels, size=size)[None]
+        if isinstance(layout, PaddedCanvas):
+            return normalised(tile_views(pad_frames(levels, layout, size=size), layout.grid, size=size))
+        return normalised(tile_views(levels, layout, size=size))
 
-    def _describe(self, clip: Clip, times_s: Sequence[float | None], grid: TileGrid | None) -> VisualItem:
-        side, tokens = self.config.size // self.config.patch_size, self._num_tokens(grid)
+    def _describe(self, clip: Clip, times_s: Sequence[float | None], layout: Layout) -> VisualItem:
+        side, tokens = self.config.size // self.config.patch_size, self._num_tokens(layout)
         num_views = tokens // self.config.tokens_per_view
         return VisualItem(
             kind=clip.kind,
