@@ -5,14 +5,14 @@ import io
 import sentencepiece
 
 
-def letter_pieces() -> bytes:
+def letter_pieces(vocab_size: int) -> bytes:
     """A ``tokenizer.model``: unknown 0, begin 1, end 2, ``[INST]`` 3, ``[/INST]`` 4, then letters."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(["what is seen here<>/VdeoImag?.", "a cat runs to the dog"] * 20),
         model_writer=model,
         model_type="char",
-        vocab_size=48,
+        vocab_size=vocab_size,
         hard_vocab_limit=False,
         character_coverage=1.0,
         control_symbols=["[INST]", "[/INST]"],

@@ -208,7 +208,7 @@ def test_a_term_that_does_not_know_its_captions_says_so(visual):
 
 
 def test_captions_without_words_cannot_be_masked(visual):
-    ids = torch.tensor([[101, 0]] * 4)
+    ids = torch.tensor([[101, 0]] * len(visual.inputs["idx"]))
     empty = some_inputs(visual, captions={"video": TextInputs(input_ids=ids, attention_mask=ids > 0)})
     with pytest.raises(DataError, match="not one word"):
         Alignment(weights={"mlm": 1.0})(stage2_model(visual), empty)
@@ -225,7 +225,7 @@ def test_settings_that_mean_nothing_are_refused(changes):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"pixel_values": None}, {"captions": {}}, {"ids": torch.arange(3)}],
+    [{"pixel_values": None}, {"captions": {}}, {"ids": torch.arange(99)}],
     ids=["media", "text", "ids"],
 )
 def test_batches_that_do_not_belong_together_are_refused(visual, changes):

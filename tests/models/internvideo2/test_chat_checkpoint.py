@@ -22,6 +22,8 @@ from kinema.processors.messages import AudioPart, Conversation, ImagePart, Messa
 from kinema.processors.read import ReadSettings
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
 
+NUM_FRAMES = 4
+
 
 @pytest.fixture(scope="module")
 def case(golden_dir):
@@ -30,10 +32,13 @@ def case(golden_dir):
 
 @pytest.fixture(scope="module")
 def processor(case):
-    bridge = chat_config(case.config).bridge
-    reading = ReadSettings(fps=None, max_frames=4, sampling="internvideo2_segment")
-    config = ChatProcessorConfig(size=28, tokens_per_view=bridge.num_tokens, reading=reading)
-    return ChatProcessor(SentencePieceTokenizer(letter_pieces()), config)
+    sizes = chat_config(case.config)
+    config = ChatProcessorConfig(
+        size=sizes.vision.image_size,
+        tokens_per_view=sizes.bridge.num_tokens,
+        reading=ReadSettings(fps=None, max_frames=NUM_FRAMES, sampling="internvideo2_segment"),
+    )
+    return ChatProcessor(SentencePieceTokenizer(letter_pieces(sizes.language.vocab_size)), config)
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +50,16 @@ def folder(case, processor, tmp_path_factory):
 
 def sizes(case):
     """What no shape tells."""
+    config = chat_config(case.config)
     return {
-        "image_size": case.config["vision"]["img_size"],
-        "num_heads": case.config["vision"]["num_heads"],
-        "bridge_head_size": 8,
-        "language_head_size": 8,
+        "image_size": config.vision.image_size,
+        "num_heads": config.vision.num_heads,
+        "bridge_head_size": config.bridge.hidden_size // config.bridge.num_heads,
+        "language_head_size": config.language.head_dim,
     }
 
 
-def clip(num_frames=4, height=30, width=50):
+def clip(num_frames=NUM_FRAMES, height=30, width=50):
     pixels = np.random.default_rng(0).integers(0, 256, (num_frames, height, width, 3), dtype=np.uint8)
     return FrameBatch(data=pixels, pts_s=np.arange(num_frames) / 2.0, duration_s=num_frames / 2.0)
 
@@ -120,7 +126,7 @@ def test_a_saved_model_loads_again_bit_for_bit(case, folder):
         ({"project_up.weight": None}, "1 key missing: project_up.weight"),
         ({"vision_layernorm.more": torch.zeros(1)}, r"without a rule: vision_layernorm\.more"),
         ({"lm.base_model.model.lm_head.lora_B.default.weight": None}, "has no lora_B beside its lora_A"),
-        ({"query_tokens": torch.zeros(1, 3, 8)}, "of another shape: query_tokens"),
+        ({"query_tokens": torch.zeros(1, 3, 1)}, "of another shape: query_tokens"),
     ],
 )
 def test_a_file_that_is_not_whole_is_refused_by_name(case, tmp_path, change, said):
@@ -154,10 +160,10 @@ def test_every_view_has_as_many_placeholders_as_queries(processor):
     inputs = processor(single, add_generation_prompt=True)
     assert int(inputs.visual_mask.sum()) == inputs.visual.num_tokens == queries
     tiled = processor.with_settings(max_tiles=6)(single)
-    assert tiled.visual.items[0].shape == (3, 4, 3, 28, 28)  # two tiles of a wide clip, and all of it
+    assert tiled.visual.items[0].shape[:3] == (3, NUM_FRAMES, 3)  # two tiles of a wide clip, and all of it
     assert int(tiled.visual_mask.sum()) == tiled.visual.num_tokens == 3 * queries
     padded = processor.with_settings(max_tiles=6, tile_fit="pad")(single)
-    assert padded.visual.items[0].shape == (7, 4, 3, 28, 28)  # three by two, between white rows
+    assert padded.visual.items[0].shape[:3] == (7, NUM_FRAMES, 3)  # three by two, between white rows
 
 
 def test_what_is_measured_is_what_is_encoded(processor):
@@ -205,25 +211,25 @@ def test_settings_that_cannot_work_are_refused(changes):
         ChatProcessorConfig(**changes)
 
 
-def test_the_front_door_asks_about_clips_and_goes_on_in_sessions(folder):
+def test_the_front_door_asks_about_clips_and_goes_on_in_sessions(folder, processor):
     model = kinema.load(folder)
     whole = model.ask(clip(), "what is seen", max_new_tokens=5)
     assert "".join(model.ask(clip(), "what is seen", max_new_tokens=5, stream=True)) == whole
     with model.session(clip(), max_new_tokens=5) as session:
         assert session.ask("what is seen") == whole
         session.ask("a cat", max_new_tokens=3)
-    assert model.last_usage.visual_tokens == 7
+    assert model.last_usage.visual_tokens == processor.config.tokens_per_view
     assert isinstance(model.ask(None, "a cat", max_new_tokens=2), str)
 
 
-def test_a_plan_tells_the_tokens_of_every_view(folder):
+def test_a_plan_tells_the_tokens_of_every_view(folder, processor):
     plan = kinema.load(folder).plan(clip(), "what is seen")
-    assert plan.items[0].num_tokens == 7
+    assert plan.items[0].num_tokens == processor.config.tokens_per_view
 
 
 def test_the_published_config_leads_to_this_family(folder, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "InternVideo2_VideoChat2"}))
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
-    (tmp_path / "tokenizer.model").write_bytes(letter_pieces())
+    (tmp_path / "tokenizer.model").write_bytes(letter_pieces(48))
     with pytest.raises(WeightsError, match="whole frames"):  # sizes of this tiny model cannot be told
         kinema.load(tmp_path)
