@@ -215,3 +215,9 @@ def test_nothing_can_be_planned_or_set_for_answers_of_a_model_that_embeds(folder
         plan_unloaded(folders["video"], encode("mp4", "libx264"), device="cpu")
     with pytest.raises(ConfigError, match="embeds and cannot be asked"):
         kinema.load(folders["video"], device="cpu", settings=RunSettings())
+
+
+def test_a_model_that_compares_vectors_only_does_not_look_again(image, pictures):
+    found = image.rank("a dog", image.embed_image(list(pictures)))
+    with pytest.raises(InputError, match="compares vectors only"):
+        image.rerank("a dog", list(pictures), found)

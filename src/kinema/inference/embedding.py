@@ -215,6 +215,37 @@ class EmbeddingModel:
         order = np.argsort(-cosines, kind="stable")[:top_k]
         return [Match(int(index), float(cosines[index])) for index in order]
 
+    def rerank(
+        self,
+        query: str,
+        media: Sequence[Any],
+        matches: Sequence[Match],
+        *,
+        modality: str | None = None,
+        batch_size: int = 8,
+    ) -> list[Match]:
+        """Look again at what was found, together with the query: slower, and better, than vectors alone.
+
+        Args:
+            query: a text.
+            media: the files that ``matches`` count in.
+            matches: of ``rank``, such as the first 128.
+            modality: the kind of media; None for the only one there is.
+            batch_size: files that are held at a time.
+
+        Returns:
+            The same media, the best first. Scores are logits of "belongs together".
+
+        Raises:
+            InputError: if the model compares vectors only, there is no match, or as for ``embed``.
+        """
+        if not matches:
+            raise InputError("there is nothing to look at again: the list of matches is empty.")
+        sources = [media[match.index] for match in matches]
+        logits = torch.cat(list(self._tower(modality).matches(query, sources, batch_size))).tolist()
+        again = [Match(match.index, score) for match, score in zip(matches, logits, strict=True)]
+        return sorted(again, key=lambda match: -match.score)
+
     @staticmethod
     def similarity(first: Vectors, second: Vectors) -> NDArray[np.float32]:
         """Cosines between all of two sets of vectors, (B, P) and (B2, P) to (B, B2).

@@ -6,14 +6,15 @@ B files or texts, N text positions, P width of the space.
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from kinema.processors.clip_text import TextInputs
+from kinema.errors import InputError
+from kinema.processors.text_inputs import TextInputs
 
 _TEXT_BATCH_SIZE = 256
 
@@ -36,6 +37,15 @@ class EmbeddingNetwork(Protocol):
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Unit vectors of texts, (B, N) to (B, P)."""
+        ...
+
+
+@runtime_checkable
+class MatchingNetwork(Protocol):
+    """Looks at media and a text together, which costs more than comparing their vectors and tells more."""
+
+    def match_pixels(self, pixel_values: Tensor, input_ids: Tensor) -> Tensor:
+        """How well one text, (1, N), belongs to each of some media, (B, ...): (B,) logits."""
         ...
 
 
@@ -76,12 +86,25 @@ class Tower:
     @torch.inference_mode()
     def media(self, sources: Sequence[Any], batch_size: int) -> Iterator[Tensor]:
         """(B, P) of one batch of files after the other; the files of a batch are read side by side."""
-        weight = self._weight
-        with ThreadPoolExecutor(max_workers=min(batch_size, torch.get_num_threads())) as pool:
-            for start in range(0, len(sources), batch_size):
-                pixels = list(pool.map(self.processor.pixels, sources[start : start + batch_size]))
-                placed = [rows.to(device=weight.device, dtype=weight.dtype) for rows in _stacked(pixels)]
-                yield torch.cat([_finished(self.network.embed_pixels(rows)) for rows in placed])
+        for batch in self._batches(sources, batch_size):
+            yield torch.cat([_finished(self.network.embed_pixels(rows)) for rows in batch])
+
+    @torch.inference_mode()
+    def matches(self, text: str, sources: Sequence[Any], batch_size: int) -> Iterator[Tensor]:
+        """(B,) of one batch of files after the other: how well a text belongs to each, as logits.
+
+        Raises:
+            InputError: if the network compares vectors only.
+        """
+        if not isinstance(self.network, MatchingNetwork):
+            raise InputError(
+                "this model compares vectors only; one that looks at media and text together is stage 2 of "
+                "InternVideo2."
+            )
+        input_ids = self.processor.texts([text]).shortened().input_ids.to(self._weight.device)
+        for batch in self._batches(sources, batch_size):
+            logits = [self.network.match_pixels(rows, input_ids) for rows in batch]
+            yield torch.cat(logits).float().cpu()
 
     @torch.inference_mode()
     def texts(self, texts: Sequence[str]) -> Tensor:
@@ -89,6 +112,14 @@ class Tower:
         batches = self.processor.texts(texts).shortened().input_ids.split(_TEXT_BATCH_SIZE)
         device = self._weight.device
         return torch.cat([_finished(self.network.embed_text(ids.to(device))) for ids in batches])
+
+    def _batches(self, sources: Sequence[Any], batch_size: int) -> Iterator[list[Tensor]]:
+        """Pixels of one batch of files after the other, where the network is, those of one shape together."""
+        weight = self._weight
+        with ThreadPoolExecutor(max_workers=min(batch_size, torch.get_num_threads())) as pool:
+            for start in range(0, len(sources), batch_size):
+                pixels = list(pool.map(self.processor.pixels, sources[start : start + batch_size]))
+                yield [rows.to(device=weight.device, dtype=weight.dtype) for rows in _stacked(pixels)]
 
     @property
     def _weight(self) -> Tensor:

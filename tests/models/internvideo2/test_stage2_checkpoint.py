@@ -134,6 +134,33 @@ def test_a_model_that_hears_embeds_clips_images_sound_and_text_in_one_space(case
     assert [float(np.linalg.norm(vector)) for vector in vectors] == pytest.approx([1.0] * 4, abs=1e-5)
 
 
+def test_what_was_found_is_looked_at_again_with_its_match_head(folders):
+    model = embedder(folders["hearing"])
+    clips = [
+        np.random.default_rng(seed).integers(0, 256, (2, 28, 28, 3), dtype=np.uint8) for seed in range(3)
+    ]
+    found = model.rank("a dog", model.embed_video(clips), top_k=2)
+    again = model.rerank("a dog", clips, found, modality="video")
+    assert {match.index for match in again} == {match.index for match in found}
+    assert again[0].score >= again[1].score
+    loaded = stage2_checkpoint.load(folders["hearing"])
+    network, processor = loaded.model, loaded.processor
+    with torch.no_grad():
+        pixels, text = processor.pixels(clips[again[0].index])[None], processor.texts(["a dog"])
+        logits = network.match(network.see(pixels), network.read(text.input_ids, text.attention_mask))
+    assert again[0].score == pytest.approx(logits[0, 1].item(), abs=1e-4)
+    with pytest.raises(InputError, match="nothing to look at again"):
+        model.rerank("a dog", clips, [], modality="video")
+
+
+def test_sounds_are_looked_at_again_by_the_head_for_sound(folders):
+    model = embedder(folders["hearing"])
+    noise = np.random.default_rng(0).standard_normal((2, 8000, 1)).astype(np.float32)
+    sounds = [AudioClip(data=samples, sample_rate=16_000, start_s=0.0) for samples in noise]
+    found = model.rank("a dog", model.embed_audio(sounds))
+    assert len(model.rerank("a dog", sounds, found, modality="audio")) == 2
+
+
 def test_a_model_that_hears_nothing_says_which_one_does(folders):
     model = embedder(folders["visual"])
     clip = AudioClip(data=np.zeros((16_000, 1), np.float32), sample_rate=16_000, start_s=0.0)

@@ -202,6 +202,15 @@ class InternVideo2Stage2(nn.Module):
         """
         return self._head(media.kind)(self.fuse(media, text)[:, 0])
 
+    def match_pixels(self, pixel_values: Tensor, input_ids: Tensor) -> Tensor:
+        """How well one text, (1, N), belongs to each of some clips, (B, T, 3, H, W): (B,) logits."""
+        return self.match_one(self.see(pixel_values), input_ids)
+
+    def match_one(self, media: MediaFeatures, input_ids: Tensor) -> Tensor:
+        """How well one text, (1, N), belongs to each of some media: (B,) logits; errors as for ``match``."""
+        everywhere = torch.zeros(len(media.tokens), dtype=torch.int64, device=input_ids.device)
+        return self.match(media, self.read(input_ids).rows(everywhere))[:, 1]
+
     def _head(self, kind: Kind) -> nn.Module:
         if kind is Kind.VIDEO:
             return self.match_head

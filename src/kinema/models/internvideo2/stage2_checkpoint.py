@@ -156,6 +156,10 @@ class SoundTower:
         """As the model's."""
         return self.model.embed_text(input_ids, attention_mask)
 
+    def match_pixels(self, audio_features: Tensor, input_ids: Tensor) -> Tensor:
+        """How well one text, (1, N), belongs to each of some sounds, (B, L, mel bins): (B,) logits."""
+        return self.model.match_one(self.model.hear(audio_features), input_ids)
+
 
 def _loaded(
     model: InternVideo2Stage2, folder: Path, compat: str
