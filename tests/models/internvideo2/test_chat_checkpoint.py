@@ -9,6 +9,7 @@ from golden_chat import chat_config, chat_model
 from safetensors.torch import load_file, save_file
 
 import kinema
+from kinema.cli.report import describe_item
 from kinema.errors import ConfigError, InputError, OutOfBudgetError, WeightsError
 from kinema.media.frames import FrameBatch
 from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
@@ -171,6 +172,13 @@ def test_what_is_measured_is_what_is_encoded(processor):
     for changed in (processor, tiled, tiled.with_settings(tile_fit="pad")):
         shown = talk(VideoPart(source=clip()), ImagePart(source=clip().data[0]), TextPart(text="a"))
         assert changed.measure(shown) == changed.encode(shown).items
+
+
+def test_a_report_tells_times_of_frames_but_no_tokens_of_each(processor):
+    (item,) = processor.measure(talk(VideoPart(source=clip(num_frames=2)), TextPart(text="a")))
+    report = describe_item(item)
+    assert report["tokens"] == processor.config.tokens_per_view
+    assert report["frames"] == [{"time_s": 0.0}, {"time_s": 0.5}]
 
 
 def test_fewer_tiles_are_cut_to_keep_a_budget(processor):
