@@ -16,7 +16,7 @@ from kinema.errors import KinemaError
 from kinema.toybox import Question, Scene, make_scene, questions, write_clip
 from kinema.toybox.invent_settings import invent_sounds
 
-SEED = 1
+SEED = 3
 KINDS = ("colour", "motion", "when")
 
 
