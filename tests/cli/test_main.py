@@ -103,10 +103,22 @@ def test_a_reader_that_leaves_is_no_error():
     assert errors == ""
 
 
+def listen_to_ctrl_c() -> None:
+    """A shell makes what it starts in the background deaf to it, and so everything started from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_without_a_trace(model_folder, tmp_path):
     started = tmp_path / "predictions.jsonl"
     options = ("--clips", 1000, "--predictions-to", started)
-    program = start("evaluate", model_folder, *options, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    program = start(
+        "evaluate",
+        model_folder,
+        *options,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=listen_to_ctrl_c,
+    )
     while not started.exists():
         assert program.poll() is None, program.stderr.read()
         time.sleep(0.05)
