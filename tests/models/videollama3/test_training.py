@@ -38,7 +38,7 @@ def test_a_sample_that_is_cut_gives_what_its_beginning_gives_in_the_whole(model,
     assert (cut.input_ids.shape[1], cut.num_cut) == (length, 1)
     with torch.inference_mode():
         expected = model.hidden_states(whole)[:, :length]
-        torch.testing.assert_close(model.hidden_states(cut), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(model.hidden_states(cut), expected, atol=1e-4, rtol=0)
 
 
 def test_a_question_is_never_cut(processor):
