@@ -43,6 +43,7 @@ def joined_world(device: torch.device | str) -> Iterator[None]:
     dist.init_process_group("nccl" if torch.device(device).type == "cuda" else "gloo")
     try:
         yield
+        dist.barrier()  # who leaves while another still sends makes that one abort
     finally:
         dist.destroy_process_group()
 
