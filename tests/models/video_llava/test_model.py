@@ -108,5 +108,8 @@ def test_towers_of_one_width_are_needed_for_images_and_video():
     with pytest.raises(ConfigError, match="needs a tower for video"):
         VideoLLaVAConfig(towers={Modality.IMAGE: TOWER}, language=LANGUAGE)
     wide = replace(TOWER, hidden_size=32)
+    dropping = replace(TOWER, patch_dropout=0.5)
+    with pytest.raises(ConfigError, match="reads every patch"):
+        VideoLLaVAConfig(towers=dict.fromkeys(CONFIG.towers, dropping), language=LANGUAGE)
     with pytest.raises(ConfigError, match="need one width"):
         VideoLLaVAConfig(towers={Modality.IMAGE: TOWER, Modality.VIDEO: wide}, language=LANGUAGE)

@@ -27,7 +27,7 @@ def parts(golden, official_folder, tmp_path):
         }
         content = {
             "model_type": f"LanguageBind{modality.capitalize()}",
-            "vision_config": config[f"mm_{modality}_tower_config"],
+            "vision_config": {**config[f"mm_{modality}_tower_config"], "force_patch_dropout": 0.5},
             "text_config": {**TEXT, "vocab_size": 9, "max_position_embeddings": 8},
             "projection_dim": 8,
         }

@@ -27,6 +27,8 @@ class VideoLLaVAConfig:
         widths = {modality: tower.hidden_size for modality, tower in self.towers.items()}
         if len(set(widths.values())) > 1:
             raise ConfigError(f"one connector reads all towers, so they need one width; they have {widths}.")
+        if any(tower.patch_dropout for tower in self.towers.values()):
+            raise ConfigError("the connector reads every patch, in training too; set patch_dropout to 0.")
 
     @property
     def visual_size(self) -> int:

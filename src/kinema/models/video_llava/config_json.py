@@ -143,7 +143,7 @@ def _official_tower(content: Mapping[str, Any], modality: Modality) -> CLIPVisio
     """The published files name a tower in place of its sizes."""
     sizes = content.get(_TOWER_SIZES[modality])
     if sizes:
-        return parse_vision(sizes, modality=modality)
+        return replace(parse_vision(sizes, modality=modality), patch_dropout=0.0)
     name = content[_TOWER_NAMES[modality]]
     # LanguageBind_Video was renamed to LanguageBind_Video_merge; paths of a trainer's disk end like either.
     if (

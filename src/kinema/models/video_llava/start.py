@@ -1,11 +1,11 @@
 """A Video-LLaVA as its training begins: published towers, a language model of text, a connector of chance."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import sqrt
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from kinema.hub.config_fields import expect_field
 from kinema.hub.files import open_checkpoint, read_json
@@ -49,12 +49,14 @@ def assemble(
     }
     decoder = load_language_model(language, dtype=dtype, device=device)
     config = VideoLLaVAConfig(
-        towers={modality: encoder.config for modality, encoder in encoders.items()}, language=decoder.config
+        towers={name: replace(encoder.config, patch_dropout=0.0) for name, encoder in encoders.items()},
+        language=decoder.config,
     )
     with torch.device("meta"):
         model = VideoLLaVA(config)
-    model.vision_encoder = nn.ModuleDict({modality.value: encoder for modality, encoder in encoders.items()})
-    share_equal_parameters(encoders[Modality.IMAGE], encoders[Modality.VIDEO])
+    for name, encoder in encoders.items():
+        model.vision_encoder[name].load_state_dict(encoder.state_dict(), assign=True)
+    share_equal_parameters(model.vision_encoder[Modality.IMAGE], model.vision_encoder[Modality.VIDEO])
     model.language_model = decoder
     model.connector.to_empty(device=device).to(decoder.embed_tokens.weight.dtype)
     for layer in (model.connector.fc1, model.connector.fc2):
