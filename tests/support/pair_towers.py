@@ -101,4 +101,5 @@ def learn_together(folder: Path) -> dict[str, dict[str, Tensor]]:
         ranks = torch.tensor([rank(), world_size()])
         half = NUM_PAIRS // 2
         learned = learn(range(rank() * half, (rank() + 1) * half))
-    return {"world": {"ranks": ranks}, "learned": learned, "trained": train_pairs(folder)}
+        trained = train_pairs(folder)
+    return {"world": {"ranks": ranks}, "learned": learned, "trained": trained}

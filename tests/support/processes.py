@@ -26,3 +26,4 @@ def _run(index: int, port: int, folder: str, work: Work, arguments: tuple[Any, .
     os.environ |= {name: str(value) for name, value in world.items()}
     torch.set_num_threads(1)
     torch.save(work(*arguments), Path(folder) / f"rank{index}.pt")
+    os._exit(0)  # Gloo's threads now and then abort a process whose interpreter is being taken down
