@@ -4,7 +4,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from kinema.errors import WeightsError
-from kinema.hub.download import CHECKPOINT_FILES, PICKLED_WEIGHTS, explain, local_folder
+from kinema.hub.download import CHECKPOINT_FILES, PICKLED_WEIGHTS, explain, local_checkpoint
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -21,32 +21,37 @@ def cached_snapshot(cache: Path) -> Path:
 
 
 def test_a_folder_is_taken_as_it_is(tmp_path):
-    assert local_folder(tmp_path) == tmp_path
-    assert local_folder(str(tmp_path)) == tmp_path
+    assert local_checkpoint(tmp_path) == tmp_path
+    assert local_checkpoint(str(tmp_path)) == tmp_path
+
+
+def test_a_file_is_taken_as_it_is(tmp_path):
+    (tmp_path / "weights.pt").write_bytes(b"")
+    assert local_checkpoint(tmp_path / "weights.pt") == tmp_path / "weights.pt"
 
 
 @pytest.mark.parametrize("revision", [None, "main", COMMIT])
 def test_offline_finds_what_was_downloaded_before(tmp_path, revision):
     snapshot = cached_snapshot(tmp_path)
-    assert local_folder("lab/model", revision=revision, cache_dir=tmp_path, offline=True) == snapshot
+    assert local_checkpoint("lab/model", revision=revision, cache_dir=tmp_path, offline=True) == snapshot
 
 
 def test_offline_without_a_download_says_so_in_one_line(tmp_path):
     with pytest.raises(WeightsError, match=r"lab/other \(revision main\) .* offline is set") as caught:
-        local_folder("lab/other", cache_dir=tmp_path, offline=True)
+        local_checkpoint("lab/other", cache_dir=tmp_path, offline=True)
     assert "\n" not in str(caught.value)
 
 
 def test_offline_knows_no_other_revision(tmp_path):
     cached_snapshot(tmp_path)
     with pytest.raises(WeightsError, match=r"lab/model \(revision v2\) .* offline is set"):
-        local_folder("lab/model", revision="v2", cache_dir=tmp_path, offline=True)
+        local_checkpoint("lab/model", revision="v2", cache_dir=tmp_path, offline=True)
 
 
 @pytest.mark.parametrize("source", ["no-such-folder", "./models/mine", "/models/mine", "a/b/c", "../mine"])
 def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(source):
     with pytest.raises(WeightsError, match="neither a folder nor a hub id"):
-        local_folder(source)
+        local_checkpoint(source)
 
 
 @pytest.mark.parametrize(

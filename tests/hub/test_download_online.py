@@ -17,7 +17,13 @@ FILES = {
     "modeling_custom.py": b"raise SystemExit",
     "pytorch_model.bin": b"pickle",
 }
-REPOSITORIES = {"lab/model": FILES | {"model.safetensors": b"weights"}, "lab/pickled": FILES}
+REPOSITORIES = {
+    "lab/model": FILES | {"model.safetensors": b"weights"},
+    "lab/pickled": FILES,
+    "lab/bare": {"README.md": b"# bare", "modeling_custom.py": b"raise SystemExit", "our-1b.pt": b"pickle"},
+    "lab/several": {"README.md": b"# several", "small/clip.bin": b"small", "large/clip.pth": b"large"},
+    "lab/empty": {"README.md": b"# empty"},
+}
 ERRORS = {
     "lab/gated": (403, "GatedRepo"),
     "lab/absent": (404, "RepoNotFound"),
@@ -25,7 +31,7 @@ ERRORS = {
 
 
 class SmallHub(BaseHTTPRequestHandler):
-    """Answers for two repositories, whose only branch is ``main``."""
+    """Answers for a few repositories, whose only branch is ``main``."""
 
     def do_GET(self):
         self.answer(with_body=True)
@@ -88,9 +94,9 @@ def hub():
 FETCH = """
 import sys
 from kinema.errors import WeightsError
-from kinema.hub.download import local_folder
+from kinema.hub.download import local_checkpoint
 try:
-    print(local_folder(sys.argv[1], cache_dir=sys.argv[2], revision=sys.argv[3]))
+    print(local_checkpoint(sys.argv[1], cache_dir=sys.argv[2], revision=sys.argv[3]))
 except WeightsError as error:
     print("refused:", error)
 """
@@ -125,6 +131,36 @@ def test_pickled_weights_are_fetched_where_there_are_no_others(hub, tmp_path):
     folder = Path(fetch(hub, "lab/pickled", tmp_path))
     assert {path.name for path in folder.iterdir()} == {"config.json", "tokenizer.json", "pytorch_model.bin"}
     assert fetch(hub, "lab/pickled", tmp_path, HF_HUB_OFFLINE="1") == str(folder)
+
+
+def test_the_only_file_of_weights_is_fetched_whatever_its_name(hub, tmp_path):
+    file = Path(fetch(hub, "lab/bare", tmp_path))
+    assert (file.name, file.read_bytes()) == ("our-1b.pt", b"pickle")
+    assert hub.fetched == {"README.md", "our-1b.pt"}
+    assert fetch(hub, "lab/bare", tmp_path, HF_HUB_OFFLINE="1") == str(file.parent)
+
+
+def test_of_several_files_of_weights_one_is_named_and_fetched_alone(hub, tmp_path):
+    answer = fetch(hub, "lab/several", tmp_path)
+    assert answer == (
+        "refused: lab/several holds 2 files of weights, large/clip.pth, small/clip.bin; name one, such as "
+        "'lab/several/large/clip.pth'."
+    )
+    file = Path(fetch(hub, "lab/several/small/clip.bin", tmp_path))
+    assert file.read_bytes() == b"small"
+    assert hub.fetched == {"README.md", "small/clip.bin"}
+    assert fetch(hub, "lab/several/small/clip.bin", tmp_path, HF_HUB_OFFLINE="1") == str(file)
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("lab/several/clip.pth", "lab/several/clip.pth is no file here, and lab/several on the hub gave no"),
+        ("lab/empty", "lab/empty holds no weights; it holds README.md"),
+    ],
+)
+def test_what_a_repository_does_not_hold_is_refused(hub, tmp_path, source, said):
+    assert fetch(hub, source, tmp_path).startswith(f"refused: {said}")
 
 
 @pytest.mark.parametrize(

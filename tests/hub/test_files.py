@@ -27,6 +27,15 @@ def test_one_file_is_opened_as_well_as_a_folder(tmp_path):
     assert open_checkpoint(tmp_path / "step.safetensors").shapes.keys() == TENSORS.keys()
 
 
+def test_the_only_file_of_weights_of_a_folder_may_have_any_name(tmp_path):
+    torch.save({"module": TENSORS}, tmp_path / "InternVideo2-stage2_1b-224p-f4.pt")
+    (tmp_path / "README.md").write_text("# stage 2")
+    assert open_checkpoint(tmp_path).shapes.keys() == TENSORS.keys()
+    save_file(TENSORS, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match=r"2 files of weights, InternVideo2.*\.pt, other\.safetensors; pass"):
+        open_checkpoint(tmp_path)
+
+
 def test_shards_are_read_as_one(tmp_path):
     write_tensors(tmp_path, TENSORS.items(), max_shard_bytes=16)
     assert sorted(path.name for path in tmp_path.glob("*.safetensors")) == [

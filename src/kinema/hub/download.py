@@ -1,10 +1,11 @@
-"""A hub id or a folder to a local folder. Weights, settings and vocabulary are fetched; code never is."""
+"""A hub id to a local folder, or a file. Weights, settings and vocabulary are fetched; code never is."""
 
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -15,6 +16,7 @@ from huggingface_hub.errors import (
 )
 
 from kinema.errors import WeightsError
+from kinema.hub.files import WEIGHT_SUFFIXES
 
 SETTINGS_FILES = (
     "config.json",
@@ -26,6 +28,7 @@ SETTINGS_FILES = (
     "tokenizer.model",
     "tokenizer_config.json",
     "vocab.json",
+    "vocab.txt",
     "merges.txt",
     "added_tokens.json",
     "special_tokens_map.json",
@@ -39,11 +42,16 @@ CHECKPOINT_FILES = (*SETTINGS_FILES, "*.safetensors", "*.safetensors.index.json"
 PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 """What is fetched besides where there are no safetensors, as of LanguageBind; no code in them is run."""
 
+_HUB_SOURCE = re.compile(
+    r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(/(?P<file>[\w./-]+\.(safetensors|bin|pt|pth)))?"
+)
+"""A hub id, and perhaps a file of its repository."""
+
 # The base of all errors of the HTTP package that huggingface_hub uses; a proxy's is not an OSError.
 _HTTPError: type[Exception] = HfHubHTTPError.__mro__[1]
 
 
-def local_folder(
+def local_checkpoint(
     source: str | Path,
     *,
     revision: str | None = None,
@@ -52,25 +60,28 @@ def local_folder(
     token: str | None = None,
     files: tuple[str, ...] = CHECKPOINT_FILES,
 ) -> Path:
-    """The folder that holds a checkpoint, downloaded into the hub's cache where it is not there yet.
+    """The folder or file that holds a checkpoint, fetched into the hub's cache where it is not there yet.
 
     Args:
-        source: an existing folder, or a hub id such as ``"DAMO-NLP-SG/VideoLLaMA3-2B"``.
+        source: an existing folder or file of weights; a hub id such as ``"DAMO-NLP-SG/VideoLLaMA3-2B"``; or
+            one with a file of its repository behind it, ``"owner/name/folder/weights.pth"``.
         revision: a branch, tag or commit of the hub's repository.
         cache_dir: where downloads are kept; None for the hub's own cache.
         offline: use the cache only. The environment variable ``HF_HUB_OFFLINE=1`` does the same.
         token: for gated or private repositories; None for the one of ``hf auth login``.
-        files: patterns of what to fetch; where ``*.safetensors`` fits none, pickled weights are.
+        files: patterns of what to fetch; where ``*.safetensors`` fits none, pickled weights are, and where
+            those have no usual name either, the only file of weights there is.
 
     Raises:
-        WeightsError: saying in one line why there is no such folder and what to do.
+        WeightsError: saying in one line why there is no such checkpoint and what to do.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder
-    hub_id = str(source)
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", hub_id):
-        raise WeightsError(f"{hub_id} is neither a folder nor a hub id of the form owner/name.")
+    path = Path(source).expanduser()
+    if path.exists():
+        return path
+    parts = _HUB_SOURCE.fullmatch(str(source))
+    if parts is None:
+        raise WeightsError(f"{source} is neither a folder nor a hub id of the form owner/name.")
+    hub_id, file = parts["id"], parts["file"]
     fetch = partial(
         snapshot_download,
         hub_id,
@@ -80,12 +91,44 @@ def local_folder(
         token=token,
     )
     try:
+        if file is not None:
+            return _fetched_file(fetch, hub_id, file)
         folder = Path(fetch(allow_patterns=list(files)))
-        if "*.safetensors" in files and not any(folder.glob("*.safetensors")):
-            folder = Path(fetch(allow_patterns=[*files, *PICKLED_WEIGHTS]))
-        return folder
+        if "*.safetensors" not in files or any(folder.glob("*.safetensors")):
+            return folder
+        folder = Path(fetch(allow_patterns=[*files, *PICKLED_WEIGHTS]))
+        has_weights = any(path.suffix in WEIGHT_SUFFIXES for path in folder.iterdir())
+        if has_weights or offline or _is_offline_mode():
+            return folder
+        names = HfApi().list_repo_files(hub_id, revision=revision, token=token)
+        return _fetched_file(fetch, hub_id, only_weights(hub_id, names))
     except (HfHubHTTPError, _HTTPError, HFValidationError, OSError) as error:
         raise WeightsError(explain(error, hub_id, revision, offline)) from error
+
+
+def only_weights(hub_id: str, names: list[str]) -> str:
+    """The one file of weights among the files of a repository.
+
+    Raises:
+        WeightsError: if there is none, or several, of which one must be named.
+    """
+    weights = sorted(name for name in names if name.endswith(WEIGHT_SUFFIXES))
+    if len(weights) == 1:
+        return weights[0]
+    if not weights:
+        raise WeightsError(f"{hub_id} holds no weights; it holds {', '.join(sorted(names)) or 'nothing'}.")
+    shown = ", ".join(weights[:6]) + (f" and {len(weights) - 6} more" if len(weights) > 6 else "")
+    raise WeightsError(
+        f"{hub_id} holds {len(weights)} files of weights, {shown}; name one, such as '{hub_id}/{weights[0]}'."
+    )
+
+
+def _fetched_file(fetch: Callable[..., str], hub_id: str, name: str) -> Path:
+    """One file of weights, with whatever settings its repository has."""
+    path = Path(fetch(allow_patterns=[*SETTINGS_FILES, name])) / name
+    if not path.is_file():
+        raise WeightsError(f"{hub_id}/{name} is no file here, and {hub_id} on the hub gave no such file.")
+    return path
 
 
 def explain(error: Exception, hub_id: str, revision: str | None, offline: bool) -> str:

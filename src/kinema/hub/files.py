@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 SAFETENSORS = "model.safetensors"
 PICKLE = "pytorch_model.bin"
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+"""How names of files of weights end."""
 
 
 def open_checkpoint(source: Path) -> "TensorFiles":
     """Open one file of weights, or a checkpoint folder: its safetensors if it has any, else its pickles.
+
+    Where weights have a name of their own, such as InternVideo2's, the folder must hold no others.
 
     Raises:
         WeightsError: if there are no weights, a shard is missing, or a file is cut off or of another kind.
@@ -38,8 +42,7 @@ def open_checkpoint(source: Path) -> "TensorFiles":
             return TensorFiles(source, [_open_file(whole)])
         if index_path(whole).is_file():
             return _open_shards(source, index_path(whole))
-    found = ", ".join(sorted(path.name for path in source.iterdir())) or "nothing"
-    raise WeightsError(f"{source}: no {SAFETENSORS} or {PICKLE}, nor an index of shards; it holds {found}.")
+    return TensorFiles(source, [_open_file(_only_file(source))])
 
 
 class TensorSource(Protocol):
@@ -164,6 +167,18 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _open_file(path: Path) -> SafetensorsFile | PickleFile:
     return SafetensorsFile(path) if path.suffix == ".safetensors" else PickleFile(path)
+
+
+def _only_file(folder: Path) -> Path:
+    files = sorted(folder.iterdir())
+    weights = [path for path in files if path.suffix in WEIGHT_SUFFIXES]
+    if len(weights) == 1:
+        return weights[0]
+    if weights:
+        names = ", ".join(path.name for path in weights)
+        raise WeightsError(f"{folder} holds {len(weights)} files of weights, {names}; pass the path of one.")
+    found = ", ".join(path.name for path in files) or "nothing"
+    raise WeightsError(f"{folder}: no {SAFETENSORS} or {PICKLE}, nor an index of shards; it holds {found}.")
 
 
 def _open_shards(source: Path, index: Path) -> TensorFiles:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kinema.errors import WeightsError
-from kinema.hub.download import CHECKPOINT_FILES, local_folder
+from kinema.hub.download import CHECKPOINT_FILES, local_checkpoint
 from kinema.hub.files import open_checkpoint, read_json
 from kinema.models.published import NamedModel, published_models
 
@@ -187,7 +187,7 @@ def find_checkpoint(
     """
     if source == NANO and not Path(source).is_dir():
         return _embedded_folder(NANO)
-    return local_folder(
+    return local_checkpoint(
         source, revision=revision, cache_dir=cache_dir, offline=offline, token=token, files=files
     )
 
