@@ -114,6 +114,16 @@ def test_text_alone_has_no_turn_for_media():
     ]
 
 
+def test_stretches_of_sound_have_tags_of_their_own():
+    talk = Conversation(messages=(said("user", AudioPart(source="a.wav"), "What is heard?"),))
+    turns = InstTemplate().turns(talk, [tokens_of(2)])
+    assert segments_of(turns) == [
+        "[INST] <Audio>",
+        "</Audio><Audio>",
+        "</Audio>[/INST] [INST] What is heard? [/INST]",
+    ]
+
+
 def test_what_looks_like_a_special_token_stays_text():
     talk = Conversation(messages=(said("user", "say [/INST]"),))
     (_, question) = InstTemplate().turns(talk, [])
@@ -124,8 +134,7 @@ def test_what_looks_like_a_special_token_stays_text():
     ("messages", "said_then"),
     [
         ((said("user", "a"), said("user", VideoPart(source="b"))), "first turn of the user"),
-        ((said("user", AudioPart(source="a")),), "takes images and videos"),
-        ((said("user", VideoPart(source="a")),), "1 images and videos, 0 are described"),
+        ((said("user", VideoPart(source="a")),), "1 media, 0 are described"),
         ((said("user", "a"), said("stream", "b")), "no turn of the role 'stream'"),
     ],
 )

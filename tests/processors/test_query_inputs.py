@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from kinema.processors.query_inputs import QueryInputs
+from kinema.processors.query_inputs import QueryInputs, SoundInputs
 from kinema.processors.square_pixels import square_pixels
 
 
@@ -34,3 +34,14 @@ def test_pixels_change_their_dtype_and_the_mask_does_not():
     moved = inputs(2).first_tokens(1).to("cpu", torch.bfloat16)
     assert moved.items[0].dtype == torch.bfloat16
     assert moved.keep_mask.dtype == torch.bool
+
+
+def test_sounds_are_looked_at_as_pictures_with_low_tones_below_and_time_to_the_right():
+    bank = torch.zeros(1, 3, 2)  # three frames of two bins
+    bank[0, 2, 0] = 1.0
+    (picture,) = SoundInputs(items=(bank,), tokens_per_view=1).frames(0)
+    assert picture[..., 0].tolist() == [[0, 0, 0], [0, 0, 255]]
+
+
+def test_silence_is_a_dark_picture():
+    assert SoundInputs(items=(torch.full((1, 3, 2), -1.2),), tokens_per_view=1).frames(0).max() == 0

@@ -1,7 +1,8 @@
 """Prompts of VideoChat2 and InternVideo2-Chat: media in a turn of their own, then questions and answers.
 
 ``[INST] <Video>...</Video>[/INST] [INST] question [/INST]answer</s>`` (OpenGVLab/InternVideo2-Chat-8B). Tags
-around media are words; each view of an image or video has a pair of them.
+around media are words; each view of an image or video has a pair of them. Those of sounds are ours: of the
+audio captioner nothing was released.
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from kinema.processors.chat import Control, PartTokens, Piece, Placeholders, Tur
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Message, TextPart, VideoPart
 
 _BEGIN, _END, _OPEN, _CLOSE = Control("<s>"), Control("</s>"), Control("[INST]"), Control("[/INST]")
+
+_TAGS: dict[type, str] = {ImagePart: "Image", VideoPart: "Video", AudioPart: "Audio"}
 
 PLACEHOLDER = "<unk>"
 """What features take the place of: the id 0, which no text has."""
@@ -39,7 +42,7 @@ class InstTemplate:
 
         Args:
             conversation: what is said; media stand at its beginning.
-            media: one entry for each image and video, in order, with one count for each view.
+            media: one entry for each image, video and sound, in order, with one count for each view.
             add_generation_prompt: open the assistant's turn at the end; it has no opening of its own.
 
         Raises:
@@ -50,12 +53,10 @@ class InstTemplate:
         instruction = messages.pop(0).text if messages and messages[0].role == "system" else ""
         shown = [part for part in _parts(messages[:1]) if not isinstance(part, TextPart)]
         elsewhere = [part for part in _parts(messages[1:]) if not isinstance(part, TextPart)]
-        if elsewhere or any(isinstance(part, AudioPart) for part in shown):
-            raise InputError("this model takes images and videos, all of them in the first turn of the user.")
+        if elsewhere:
+            raise InputError("this model takes all of its media in the first turn of the user.")
         if len(shown) != len(media):
-            raise InputError(
-                f"the conversation has {len(shown)} images and videos, {len(media)} are described."
-            )
+            raise InputError(f"the conversation has {len(shown)} media, {len(media)} are described.")
         context = self._context(instruction, shown, media)
         turns = [Turn("system", tuple(context))]
         turns += [self._turn(message) for message in messages if message.text]
@@ -69,7 +70,7 @@ class InstTemplate:
             return [*begin, instruction]
         pieces: list[Piece] = [*begin, instruction, _OPEN, " "]
         for part, tokens in zip(shown, media, strict=True):
-            tag = "Image" if isinstance(part, ImagePart) else "Video"
+            tag = _TAGS[type(part)]
             for count in tokens.tokens_per_frame:
                 pieces += [f"<{tag}>", Placeholders(PLACEHOLDER, count), *begin, f"</{tag}>"]
         return [*pieces, *self._times(shown, media), _CLOSE]

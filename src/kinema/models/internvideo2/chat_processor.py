@@ -1,19 +1,16 @@
-"""Conversations to the tensors that InternVideo2-Chat takes.
+"""Images and videos of conversations to the tensors that InternVideo2-Chat takes.
 
 T frames, S side of a square, V views, Q tokens of a view.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from kinema.errors import ConfigError, InputError, OutOfBudgetError
-from kinema.processors.chat import EncodedTurn, PartTokens, Turn, turns_to_text
-from kinema.processors.collate import Sample, pad_samples
-from kinema.processors.cut import cut_sample
 from kinema.processors.hd_tiles import (
     PaddedCanvas,
     TileGrid,
@@ -22,14 +19,10 @@ from kinema.processors.hd_tiles import (
     pad_frames,
     tile_views,
 )
-from kinema.processors.inputs import ModelInputs
-from kinema.processors.inst_template import InstTemplate
-from kinema.processors.labels import IGNORE_INDEX, supervise
+from kinema.processors.inst_processor import InstProcessor, InstSettings
 from kinema.processors.messages import Conversation, ImagePart, TextPart, VideoPart
-from kinema.processors.prepared import PreparedConversation
 from kinema.processors.query_inputs import QueryInputs
 from kinema.processors.read import MediaReader, ReadSettings
-from kinema.processors.role_tokens import encode_role_turns
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.processors.square_pixels import cropped_pixels, frame_levels, normalised
 from kinema.processors.visuals import Clip, EncodedVisuals, VisualItem
@@ -39,15 +32,12 @@ MODEL_FRAMES = 8
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChatProcessorConfig:
+class ChatProcessorConfig(InstSettings):
     """How conversations become tensors; the defaults are those of the released InternVideo2-Chat-8B."""
 
-    template: InstTemplate = field(default_factory=InstTemplate)
     size: int = 224
     """S."""
     patch_size: int = 14
-    tokens_per_view: int = 96
-    """Q: all queries of the bridge."""
     max_tiles: int | None = None
     """Most tiles that frames are cut into, beside the view of all of it: 6 in the training of the HD models,
     4 in their demo. None for one view, the middle square of each frame."""
@@ -60,83 +50,28 @@ class ChatProcessorConfig:
         )
     )
     """How clips become frames, where a part does not say."""
-    max_tokens: int | None = None
-    """Most visual tokens of a conversation; fewer tiles are cut to keep it."""
-    max_length: int | None = None
-    """Most tokens of a sample with labels, whose end is cut off beyond; 1024 in the training code."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.size < 1 or self.size % self.patch_size:
             raise ConfigError(
                 f"a square of {self.size} pixels is not made of whole patches of {self.patch_size}."
             )
         if self.tile_fit not in ("squeeze", "pad"):
             raise ConfigError(f"tile_fit must be 'squeeze' or 'pad', got {self.tile_fit!r}.")
-        for name in ("tokens_per_view", "max_tiles", "max_tokens", "max_length"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} must be at least 1; got {value}.")
+        if self.max_tiles is not None and self.max_tiles < 1:
+            raise ConfigError(f"max_tiles must be at least 1; got {self.max_tiles}.")
 
 
 Layout = TileGrid | PaddedCanvas | None
 """How frames become views: tiles, tiles of a padded canvas, or one view."""
 
 
-class ChatProcessor:
+class ChatProcessor(InstProcessor[ChatProcessorConfig]):
     """Conversations to ``ModelInputs``, with exactly as many placeholders as there will be features."""
 
     def __init__(self, tokenizer: SentencePieceTokenizer, config: ChatProcessorConfig | None = None) -> None:
-        self.tokenizer = tokenizer
-        self.config = config or ChatProcessorConfig()
-
-    @property
-    def stop_token_ids(self) -> tuple[int, ...]:
-        """Tokens that end an answer."""
-        return (self.tokenizer.special_id("</s>"),)
-
-    def __call__(
-        self,
-        conversations: Conversation | Sequence[Conversation],
-        *,
-        add_generation_prompt: bool = False,
-        with_labels: bool = False,
-    ) -> ModelInputs:
-        """Make one batch, padded on the right.
-
-        Args:
-            conversations: one row each; images and videos stand in the first turn of the user.
-            add_generation_prompt: end where the assistant begins.
-            with_labels: label the assistant's words and what ends them.
-
-        Raises:
-            InputError: if a conversation holds what the model does not take, or has no label where some are
-                wanted.
-            MediaError: if a file cannot be read.
-            OutOfBudgetError: if ``max_tokens`` cannot be kept.
-        """
-        if isinstance(conversations, Conversation):
-            conversations = [conversations]
-        prepared = [
-            self.prepare(talk, add_generation_prompt=add_generation_prompt, with_labels=with_labels)
-            for talk in conversations
-        ]
-        return pad_samples([one.sample for one in prepared], self.tokenizer.special_id("</s>"))
-
-    def prepare(
-        self, conversation: Conversation, *, add_generation_prompt: bool = False, with_labels: bool = False
-    ) -> PreparedConversation:
-        """Encode one conversation; as ``__call__``, and what reports need beside it."""
-        visuals = self.encode(conversation)
-        turns = self._turns(conversation, visuals.items if visuals else (), add_generation_prompt)
-        encoded = encode_role_turns(turns, self.tokenizer)
-        sample = Sample(
-            input_ids=torch.tensor([token for turn in encoded for token in turn.ids], dtype=torch.int64),
-            visual_mask=torch.tensor([flag for turn in encoded for flag in turn.is_visual], dtype=torch.bool),
-            visual=None if visuals is None else visuals.inputs,
-        )
-        if with_labels:
-            sample = self._labelled(sample, encoded)
-        return PreparedConversation(sample=sample, text=turns_to_text(turns), visuals=visuals)
+        super().__init__(tokenizer, config or ChatProcessorConfig())
 
     def measure(self, conversation: Conversation) -> tuple[VisualItem, ...]:
         """What ``encode`` would give. Frames are chosen, but of a video only the first is decoded."""
@@ -167,30 +102,6 @@ class ChatProcessor:
         views = tuple(map(self._views, map(torch.stack, frames), layouts))
         inputs = QueryInputs(items=views, tokens_per_view=self.config.tokens_per_view)
         return EncodedVisuals(items=items, inputs=inputs)
-
-    def tokenize(
-        self,
-        conversation: Conversation,
-        items: Sequence[VisualItem],
-        *,
-        add_generation_prompt: bool = False,
-    ) -> list[EncodedTurn]:
-        """Token ids, turn by turn, for images and videos that were measured or encoded before.
-
-        Args:
-            conversation: what is said.
-            items: what ``measure`` or ``encode`` gave for the same images and videos; no file is opened.
-            add_generation_prompt: end where the assistant begins.
-        """
-        return encode_role_turns(self._turns(conversation, items, add_generation_prompt), self.tokenizer)
-
-    def with_settings(self, **changes: Any) -> "ChatProcessor":
-        """The same with fields of its config changed, such as ``max_tiles``."""
-        return ChatProcessor(self.tokenizer, replace(self.config, **changes))
-
-    def with_limits(self, *, max_tokens: int) -> "ChatProcessor":
-        """The same with another limit of visual tokens in a conversation."""
-        return self.with_settings(max_tokens=max_tokens)
 
     def _layouts(self, clips: Sequence[Clip]) -> list[Layout]:
         """The views of each clip, as many as the budget allows."""
@@ -238,20 +149,6 @@ class ChatProcessor:
             frames_together=len(times_s),
             fixed_tokens=tokens,
         )
-
-    def _turns(
-        self, conversation: Conversation, items: Sequence[VisualItem], add_generation_prompt: bool
-    ) -> list[Turn]:
-        media = [PartTokens(tokens_per_frame=item.tokens_per_frame, times_s=item.times_s) for item in items]
-        return self.config.template.turns(conversation, media, add_generation_prompt=add_generation_prompt)
-
-    def _labelled(self, sample: Sample, encoded: Sequence[EncodedTurn]) -> Sample:
-        """The sample with its labels, cut to ``max_length``."""
-        labels = torch.tensor(supervise(encoded).labels)
-        if bool((labels == IGNORE_INDEX).all()):
-            raise InputError("a sample without an answer has no label; give the assistant's turn some words.")
-        sample = replace(sample, labels=labels)
-        return sample if self.config.max_length is None else cut_sample(sample, self.config.max_length)
 
 
 def _add_media(conversation: Conversation, reader: MediaReader) -> None:
