@@ -7,7 +7,7 @@ import pytest
 from numbered_clips import encode, numbered_frames, sound_file, tone
 
 from kinema.errors import ConfigError, InputError, MediaError, MediaWarning
-from kinema.media.audio import read_audio, stated_span_s
+from kinema.media.audio import clip_between, read_audio, stated_span_s
 from kinema.media.frames import AudioClip
 from kinema.media.source import opened
 from kinema.media.video import open_video
@@ -58,6 +58,7 @@ def test_rate_and_channels_of_the_file_are_kept_where_none_are_asked_for():
 def test_a_header_that_says_how_long_the_sound_is_is_believed(container, codec):
     with opened(sound_file(container, codec, tone(1.5))) as file:
         assert stated_span_s(file) == pytest.approx((0.0, 1.5), abs=0.01)
+        assert stated_span_s(file, start_s=0.5, end_s=9.0) == pytest.approx((0.5, 1.5), abs=0.01)
 
 
 def test_a_length_that_is_only_guessed_from_the_size_is_not():
@@ -72,6 +73,13 @@ def test_a_range_is_cut_to_the_sample():
     clip = read_audio(sound_file(clip=original), start_s=1.25, end_s=1.5)
     assert (clip.start_s, len(clip.data)) == (1.25, 4_000)
     np.testing.assert_allclose(clip.data, original.data[20_000:24_000], atol=1e-4)
+
+
+def test_sound_that_is_decoded_is_cut_by_its_times():
+    part = clip_between(AudioClip(data=tone(1.0).data, sample_rate=16_000, start_s=2.0), 2.25, None)
+    assert (part.start_s, len(part.data)) == (2.25, 12_000)
+    with pytest.raises(InputError, match="the nearest there is"):
+        clip_between(part, 0.0, 1.0)
 
 
 @pytest.mark.parametrize("name", ["clip.mp4", "clip.mkv", "clip.webm"])

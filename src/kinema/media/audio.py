@@ -94,8 +94,22 @@ def read_audio_open(
     return _cut(track.samples(), track.start_s, track.sample_rate, start_s, end_s, source.name)
 
 
-def stated_span_s(source: OpenSource) -> tuple[float, float] | None:
+def clip_between(clip: AudioClip, start_s: float | None, end_s: float | None) -> AudioClip:
+    """A part of sound that is decoded; arguments and errors as for ``read_audio``."""
+    if start_s is None and end_s is None:
+        return clip
+    return _cut(clip.data, clip.start_s, clip.sample_rate, start_s, end_s, "<sound>")
+
+
+def stated_span_s(
+    source: OpenSource, *, start_s: float | None = None, end_s: float | None = None
+) -> tuple[float, float] | None:
     """When the header says that the sound begins and ends; None where it does not, as in WAV, MP3 and MKV.
+
+    Args:
+        source: a file.
+        start_s: presentation time to take it from; None is the beginning.
+        end_s: presentation time to take it up to; None is the end.
 
     Raises:
         MediaError: if there is no sound.
@@ -103,8 +117,14 @@ def stated_span_s(source: OpenSource) -> tuple[float, float] | None:
     container = open_container(source)
     try:
         stream = _sound_stream(container, source.name)
-        end_s = _stated_end_s(container, stream)
-        return None if end_s is None else (float((stream.start_time or 0) * stream.time_base), end_s)
+        last_s = _stated_end_s(container, stream)
+        if last_s is None:
+            return None
+        first_s = float((stream.start_time or 0) * stream.time_base)
+        return (
+            first_s if start_s is None else max(start_s, first_s),
+            last_s if end_s is None else min(end_s, last_s),
+        )
     finally:
         container.close()
 

@@ -69,12 +69,9 @@ def read_sound(
     if isinstance(source, AudioClip):
         return _heard(source, config)
     with opened(source) as file:
-        span_s = stated_span_s(file)
-        if span_s is not None:
-            first_s = span_s[0] if start_s is None else max(start_s, span_s[0])
-            last_s = span_s[1] if end_s is None else min(end_s, span_s[1])
-            if last_s - first_s > _WHOLE_S:
-                return _heard_apart(file, config, first_s, last_s)
+        span_s = stated_span_s(file, start_s=start_s, end_s=end_s)
+        if span_s is not None and span_s[1] - span_s[0] > _WHOLE_S:
+            return _heard_apart(file, config, *span_s)
         return _heard(_stored_sound(file, start_s, end_s), config)
 
 
