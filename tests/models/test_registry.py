@@ -1,6 +1,8 @@
 import json
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from kinema.errors import WeightsError
 from kinema.models.registry import (
@@ -58,8 +60,14 @@ def test_a_folder_of_another_family_is_refused_before_its_weights_are_read(tmp_p
 
 
 def test_a_folder_without_a_config_is_refused(tmp_path):
-    with pytest.raises(WeightsError, match=r"config\.json: no such file"):
+    with pytest.raises(WeightsError, match=r"no model\.safetensors .* it holds nothing"):
         load_model(tmp_path)
+
+
+def test_weights_that_no_family_knows_are_refused_by_their_keys(tmp_path):
+    save_file({"encoder.weight": torch.ones(2)}, tmp_path / "weights.safetensors")
+    with pytest.raises(WeightsError, match=r"no family knows its weights \(encoder\.weight, \.\.\.\)"):
+        load_model(tmp_path / "weights.safetensors")
 
 
 def test_a_hub_id_that_is_not_cached_says_so_offline(tmp_path):

@@ -1,12 +1,13 @@
 """``kinema.load``: a checkpoint by name to a model that answers or embeds, on the best device there is."""
 
+from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 
 import torch
 
 from kinema.errors import ConfigError, OutOfBudgetError
-from kinema.hub.files import TensorFiles, open_checkpoint
+from kinema.hub.files import TensorSource
 from kinema.hub.generation import GenerationDefaults
 from kinema.inference.embedding import EmbeddingModel
 from kinema.inference.engine import VideoLanguageModel
@@ -15,7 +16,7 @@ from kinema.inference.profile import Profile
 from kinema.inference.runner import RunSettings
 from kinema.inference.sampling import SamplingConfig
 from kinema.inference.tower import Tower
-from kinema.models.registry import NANO, find_checkpoint, load_model
+from kinema.models.registry import NANO, find_checkpoint, find_parts, load_model, open_weights
 
 
 def load(
@@ -24,6 +25,7 @@ def load(
     device: torch.device | str | None = None,
     dtype: torch.dtype | str | None = None,
     compat: str = "official",
+    parts: Mapping[str, str | Path] | None = None,
     revision: str | None = None,
     offline: bool = False,
     token: str | None = None,
@@ -33,15 +35,18 @@ def load(
     """Load a model together with its processor.
 
     What comes back depends on what the checkpoint is made for: most can be asked, such as VideoLLaMA3;
-    LanguageBind embeds.
+    LanguageBind and InternVideo2 embed.
 
     Args:
-        source: a hub id such as ``"DAMO-NLP-SG/VideoLLaMA3-2B"``, a folder, or None for the embedded
-            ``nano``.
+        source: a hub id such as ``"DAMO-NLP-SG/VideoLLaMA3-2B"``, a folder, a file of weights, here or as
+            ``"owner/name/weights.pth"`` on the hub, or None for the embedded ``nano``.
         device: None takes CUDA where there is one, then MPS, then the CPU.
         dtype: such as ``"bfloat16"``; None takes float32 on a CPU, else bfloat16 where the device has it,
             else float16.
         compat: whose processor to reproduce, a mode of the family.
+        parts: what was published apart from the checkpoint and is needed beside it, by name: hub ids, folders
+            or files, such as ``{"vision": "OpenGVLab/InternVideo2-Stage2_1B-224p-f4"}``. What is missing is
+            named in an error; vocabularies are fetched.
         revision: a branch, tag or commit on the hub.
         offline: use the hub's cache only.
         token: for gated or private repositories.
@@ -49,16 +54,18 @@ def load(
         settings: how much is worked on at a time by a model that is asked; None for what suits the device.
 
     Raises:
-        WeightsError: if there is no such checkpoint, or it is not whole.
+        WeightsError: if there is no such checkpoint, it is not whole, or a part is missing.
         OutOfBudgetError: if the weights are larger than what the device has left.
-        ConfigError: if there is no such device or dtype, or ``settings`` are given for a model that embeds.
+        ConfigError: if there is no such device, dtype or part, or ``settings`` are given for a model that
+            embeds.
     """
     place = choose_device() if device is None else parse_device(device)
     number = choose_dtype(place) if dtype is None else parse_dtype(dtype)
     name = NANO if source is None else source
-    folder = find_checkpoint(name, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
-    check_room(open_checkpoint(folder), place, number)
-    loaded = load_model(folder, dtype=number, device=place, compat=compat)
+    path = find_checkpoint(name, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
+    found = find_parts(path, parts, offline=offline, token=token, cache_dir=cache_dir)
+    check_room(open_weights(path, found), place, number)
+    loaded = load_model(path, dtype=number, device=place, compat=compat, parts=found)
     if loaded.generation is None:
         if settings is not None:
             raise ConfigError(
@@ -71,7 +78,7 @@ def load(
         eos_ids=loaded.generation.eos_token_ids,
         sampling=default_sampling(loaded.generation),
         settings=settings,
-        profile=Profile.load(folder),
+        profile=Profile.load(loaded.folder),
     )
 
 
@@ -117,7 +124,7 @@ def parse_dtype(dtype: torch.dtype | str) -> torch.dtype:
     return found
 
 
-def check_room(weights: TensorFiles, device: torch.device, dtype: torch.dtype) -> None:
+def check_room(weights: TensorSource, device: torch.device, dtype: torch.dtype) -> None:
     """Refuse weights that are larger than what a device has left, before any is read.
 
     Raises:

@@ -1,6 +1,7 @@
-"""The families, and loading a checkpoint by name or folder.
+"""The families, and loading a checkpoint by name, folder or file.
 
-A family is found by what ``config.json`` says, never by the name of a checkpoint.
+A family is found by what ``config.json`` says, and where no config does by the keys of the weights; never by
+the name of a checkpoint.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +12,10 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kinema.errors import WeightsError
+from kinema.errors import ConfigError, WeightsError
 from kinema.hub.download import CHECKPOINT_FILES, local_checkpoint
-from kinema.hub.files import open_checkpoint, read_json
+from kinema.hub.files import TensorSource, open_checkpoint, read_json
+from kinema.models.parts import MissingPart
 from kinema.models.published import NamedModel, published_models
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ class Family:
     """``model_type`` of checkpoints that hold a part alone -> the function of ``home`` that loads it."""
     home: str
     """The module that loads it, imported on first use, with ``load``, ``load_outline`` and ``convert``."""
+    has_bare_files: bool = False
+    """Whether it was published as weights alone, parts of one model apart: then ``home`` has ``recognise``,
+    ``missing_parts`` and ``open_weights`` as well, and its functions take ``parts``."""
 
 
 FAMILIES = (
@@ -84,8 +89,11 @@ FAMILIES = (
         part_types={
             "internvideo2_student": "load_student",
             "internvideo2_classifier": "load_classifier",
+            "internvideo2_tower": "load_tower",
+            "videomae": "load_videomae",
         },
         home="kinema.models.internvideo2.checkpoint",
+        has_bare_files=True,
     ),
 )
 """A new family is one more entry."""
@@ -102,18 +110,20 @@ def load_model(
     dtype: "torch.dtype | None" = None,
     device: "torch.device | str" = "cpu",
     compat: str = "official",
+    parts: Mapping[str, str | Path] | None = None,
     revision: str | None = None,
     offline: bool = False,
     token: str | None = None,
     cache_dir: str | Path | None = None,
 ) -> "Loaded[Any, Any]":
-    """A model with its processor, from a hub id, a folder or ``nano``, whatever its family.
+    """A model with its processor, from a hub id, a folder, a file or ``nano``, whatever its family.
 
     Args:
-        source: ``"nano"``, a folder, or a hub id such as ``"DAMO-NLP-SG/VideoLLaMA3-2B"``.
+        source: ``"nano"``, a folder, a file of weights, or a hub id such as ``"DAMO-NLP-SG/VideoLLaMA3-2B"``.
         dtype: what to cast the weights to; None keeps what the files have.
         device: where the weights go.
         compat: whose processor to reproduce, a mode of the family.
+        parts: what the checkpoint needs beside its own files, by name, as ``find_parts`` takes it.
         revision: a branch, tag or commit on the hub.
         offline: use the hub's cache only.
         token: for gated or private repositories.
@@ -121,11 +131,13 @@ def load_model(
 
     Raises:
         WeightsError: if there is no such checkpoint, it is not whole, or no family knows it.
+        ConfigError: if it needs no part of such a name.
     """
-    folder = find_checkpoint(source, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
-    family = find_family(read_json(folder / "config.json"))
+    path = find_checkpoint(source, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
+    family = family_of(path)
+    found = find_parts(path, parts, offline=offline, token=token, cache_dir=cache_dir)
     load: Callable[..., Loaded[Any, Any]] = import_module(family.home).load
-    return load(folder, dtype=dtype, device=device, compat=compat)
+    return load(path, dtype=dtype, device=device, compat=compat, **_parts_for(family, found))
 
 
 def load_outline(folder: Path, *, dtype: "torch.dtype", compat: str = "official") -> "Loaded[Any, Any]":
@@ -139,7 +151,7 @@ def load_outline(folder: Path, *, dtype: "torch.dtype", compat: str = "official"
     Raises:
         WeightsError: if no family knows it.
     """
-    family = find_family(read_json(folder / "config.json"))
+    family = family_of(folder)
     outline: Callable[..., Loaded[Any, Any]] = import_module(family.home).load_outline
     return outline(folder, dtype=dtype, compat=compat)
 
@@ -150,6 +162,7 @@ def convert_model(
     *,
     layout: str,
     dtype: "torch.dtype | None" = None,
+    parts: Mapping[str, str | Path] | None = None,
     revision: str | None = None,
     offline: bool = False,
     token: str | None = None,
@@ -162,14 +175,17 @@ def convert_model(
         target: a new folder, or an empty one.
         layout: a layout of the family.
         dtype: to cast to; None keeps what the files have.
-        revision: as for ``load_model``, and so are the arguments after it.
+        parts: as for ``load_model``, and so are the arguments after it.
+        revision: a branch, tag or commit on the hub.
 
     Raises:
         WeightsError: as for ``load_model``, and if the target holds something.
     """
-    folder = find_checkpoint(source, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
-    family = find_family(read_json(folder / "config.json"))
-    import_module(family.home).convert(folder, target, layout=layout, dtype=dtype)
+    path = find_checkpoint(source, revision=revision, offline=offline, token=token, cache_dir=cache_dir)
+    family = family_of(path)
+    found = find_parts(path, parts, offline=offline, token=token, cache_dir=cache_dir)
+    convert = import_module(family.home).convert
+    convert(path, target, layout=layout, dtype=dtype, **_parts_for(family, found))
 
 
 def find_checkpoint(
@@ -181,7 +197,7 @@ def find_checkpoint(
     cache_dir: str | Path | None = None,
     files: tuple[str, ...] = CHECKPOINT_FILES,
 ) -> Path:
-    """The folder of a checkpoint, fetched from the hub where need be.
+    """The folder or file of a checkpoint, fetched from the hub where need be.
 
     Arguments are as for ``load_model``; ``files`` are patterns of what is fetched.
     """
@@ -189,6 +205,83 @@ def find_checkpoint(
         return _embedded_folder(NANO)
     return local_checkpoint(
         source, revision=revision, cache_dir=cache_dir, offline=offline, token=token, files=files
+    )
+
+
+def find_parts(
+    path: Path,
+    given: Mapping[str, str | Path] | None = None,
+    *,
+    offline: bool = False,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+) -> dict[str, Path]:
+    """What a checkpoint needs beside its own files, by name.
+
+    Args:
+        path: of the checkpoint, as ``find_checkpoint`` gives it.
+        given: hub ids, folders or files, by name. Vocabularies that are not given are fetched from where
+            they were published; weights are not.
+        offline: as for ``load_model``, and so are the arguments after it.
+
+    Raises:
+        ConfigError: if it needs no part of such a name.
+        WeightsError: if a part is neither given nor fetched, or is not there.
+    """
+    given = given or {}
+    family = family_of(path)
+    missing: tuple[MissingPart, ...] = ()
+    if family.has_bare_files:
+        missing = import_module(family.home).missing_parts(path)
+    names = [part.name for part in missing]
+    if unknown := sorted(given.keys() - set(names)):
+        needed = f"it needs {', '.join(names)}" if names else "it needs nothing beside its files"
+        raise ConfigError(f"{path} takes no part {', '.join(unknown)}; {needed}.")
+    lacking = [part for part in missing if not part.is_fetched and part.name not in given]
+    if lacking:
+        wanted = " and ".join(part.what for part in lacking)
+        example = ", ".join(f"{part.name!r}: {part.published!r}" for part in lacking)
+        raise WeightsError(
+            f"{path} is only a part of a model and needs {wanted}; pass parts={{{example}}}, or your own "
+            "copies of them."
+        )
+    place = {"offline": offline, "token": token, "cache_dir": cache_dir}
+    return {part.name: _find_part(path, part, given, **place) for part in missing}
+
+
+def open_weights(path: Path, parts: Mapping[str, Path]) -> TensorSource:
+    """The tensors that a checkpoint is made of, those of its parts included; none is read."""
+    family = family_of(path)
+    if not family.has_bare_files:
+        return open_checkpoint(path)
+    weights: TensorSource = import_module(family.home).open_weights(path, parts)
+    return weights
+
+
+def family_of(path: Path) -> Family:
+    """The family of a folder, by its ``config.json``, or of weights without one that we know, by their keys.
+
+    Raises:
+        WeightsError: if there is none, or the checkpoint is only a part of a model.
+    """
+    config = read_json(path / "config.json") if (path / "config.json").is_file() else {}
+    if _is_known(str(config.get("model_type"))):
+        return find_family(config)
+    try:
+        shapes = open_checkpoint(path).shapes
+    except WeightsError:
+        if config:
+            return find_family(config)  # which says that no family knows it
+        raise
+    for family in FAMILIES:
+        model_type = import_module(family.home).recognise(shapes) if family.has_bare_files else None
+        if model_type is not None:
+            return find_family({"model_type": model_type})
+    if config:
+        return find_family(config)
+    some = ", ".join(list(shapes)[:4])
+    raise WeightsError(
+        f"{path} has no config.json that says what it is, and no family knows its weights ({some}, ...)."
     )
 
 
@@ -209,6 +302,24 @@ def find_family(config: Mapping[str, Any]) -> Family:
             )
     known = ", ".join(repr(model_type) for family in FAMILIES for model_type in family.model_types)
     raise WeightsError(f"no family knows the model_type {model_type!r} of config.json; known are {known}.")
+
+
+def _is_known(model_type: str) -> bool:
+    return any(model_type in (*family.model_types, *family.part_types) for family in FAMILIES)
+
+
+def _parts_for(family: Family, found: Mapping[str, Path]) -> dict[str, Any]:
+    return {"parts": found} if family.has_bare_files else {}
+
+
+def _find_part(path: Path, part: MissingPart, given: Mapping[str, str | Path], **place: Any) -> Path:
+    source = given.get(part.name, part.published)
+    try:
+        return local_checkpoint(source, files=part.files, **place)
+    except WeightsError as error:
+        raise WeightsError(
+            f"{path} needs {part.what}: {error} It can be given as parts={{{part.name!r}: ...}}."
+        ) from error
 
 
 def _embedded_models() -> list[NamedModel]:

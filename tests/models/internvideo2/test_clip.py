@@ -158,7 +158,7 @@ def test_a_whole_model_is_written_bit_for_bit(small, words, tmp_path):
 def test_a_vocabulary_that_is_too_large_for_the_tower_is_refused(large, pieces, tmp_path):
     save_clip(large_model(large), CLIPProcessor(SummaryTokenizer(pieces), SETTINGS), tmp_path / "saved")
     rows = large.config["text"]["vocab_size"]
-    with pytest.raises(WeightsError, match=f"the text tower {rows}; they do not belong together"):
+    with pytest.raises(WeightsError, match=f"the text encoder {rows}; they do not belong together"):
         load_model(tmp_path / "saved")
 
 

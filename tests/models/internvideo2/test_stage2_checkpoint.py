@@ -202,7 +202,7 @@ def test_a_vocabulary_larger_than_the_text_encoder_is_refused(folders, cases, pr
         "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *map(str, range(small.text.vocab_size))])
     )
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(WeightsError, match=f"{small.text.vocab_size + 5} pieces"):
+    with pytest.raises(WeightsError, match=f"{small.text.vocab_size + 5} tokens"):
         stage2_checkpoint.load_processor(tmp_path, small)
 
 

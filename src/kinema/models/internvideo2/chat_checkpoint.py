@@ -1,6 +1,6 @@
 """InternVideo2-Chat from files and into folders, strictly; low-rank updates are merged as they are read."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
-from kinema.hub.files import TensorSource, open_checkpoint, read_json
+from kinema.hub.files import TensorSource, open_checkpoint
 from kinema.hub.generation import GenerationDefaults
 from kinema.hub.lora import LoraConfig, LoraFiles
 from kinema.hub.sentence_pieces import MODEL, read_sentence_pieces, save_sentence_pieces
@@ -18,13 +18,13 @@ from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
 from kinema.models.internvideo2.chat_keys import chat_keymap
 from kinema.models.internvideo2.chat_processor import ChatProcessor, ChatProcessorConfig
 from kinema.models.internvideo2.chat_shapes import chat_sizes
-from kinema.models.internvideo2.config_json import build_config, write_config
+from kinema.models.internvideo2.config_json import build_config, processor_settings, write_config
+from kinema.models.internvideo2.file_kinds import CHAT_TYPE
 from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.models.loaded import Loaded
+from kinema.models.parts import check_vocabulary, folder_of
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
 
-CHAT_TYPE = "internvideo2_chat"
-"""``model_type`` of the folders we write."""
 PUBLISHED_CHAT_TYPE = "InternVideo2_VideoChat2"
 """``model_type`` of the released folders, whose sizes are read from shapes."""
 
@@ -74,14 +74,19 @@ def load_chat(
 
 
 def load(
-    folder: Path,
+    source: Path,
     *,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     compat: str = "official",
+    parts: Mapping[str, Path] | None = None,
 ) -> Loaded[InternVideo2Chat, ChatProcessor]:
-    """A model with its processor; arguments and errors as for ``load_chat`` and ``load_processor``."""
-    return _loaded(load_chat(folder, dtype=dtype, device=device), folder, compat)
+    """A model with its processor; arguments and errors as for ``load_chat`` and ``load_processor``.
+
+    ``parts`` may hold ``tokenizer``, the vocabulary, where it is not beside the weights.
+    """
+    model = load_chat(source, dtype=dtype, device=device)
+    return _loaded(model, source, compat, (parts or {}).get("tokenizer"))
 
 
 def load_outline(
@@ -95,25 +100,36 @@ def load_outline(
     return _loaded(model.to(dtype=dtype).eval(), folder, compat)
 
 
-def load_processor(folder: Path, config: ChatConfig, *, compat: str = "official") -> ChatProcessor:
-    """The processor that belongs to the weights of a folder, which holds Mistral's ``tokenizer.model``.
+def load_processor(
+    source: Path, config: ChatConfig, *, compat: str = "official", tokenizer: Path | None = None
+) -> ChatProcessor:
+    """The processor that belongs to weights.
+
+    Args:
+        source: a folder that ``save_chat`` wrote, or other weights, whose processor is the published one.
+        config: of the network.
+        compat: ``official``, the only mode there is.
+        tokenizer: the folder of Mistral's ``tokenizer.model``; None for that of the weights.
 
     Raises:
         WeightsError: if that is missing or broken, a setting is unknown, or there is no such mode.
     """
     if compat != "official":
         raise WeightsError(f"InternVideo2-Chat knows compat='official' only, got {compat!r}.")
-    pieces, legacy = read_sentence_pieces(folder)
+    home = folder_of(source if tokenizer is None else tokenizer)
+    model, legacy = read_sentence_pieces(home)
     try:
-        tokenizer = SentencePieceTokenizer(pieces, legacy=legacy)
+        pieces = SentencePieceTokenizer(model, legacy=legacy)
     except RuntimeError as error:
-        raise WeightsError(f"{folder / MODEL}: not a SentencePiece model ({error}).") from error
-    settings = read_json(folder / "config.json").get("processor")
-    if settings is not None:
-        return ChatProcessor(tokenizer, build_config(ChatProcessorConfig, settings))
+        raise WeightsError(f"{home / MODEL}: not a SentencePiece model ({error}).") from error
+    is_apart = tokenizer is not None
+    check_vocabulary(home, pieces.num_pieces, config.language.vocab_size, is_apart=is_apart)
+    settings = processor_settings(source, CHAT_TYPE)
+    if settings:
+        return ChatProcessor(pieces, build_config(ChatProcessorConfig, settings))
     vision = config.vision
     return ChatProcessor(
-        tokenizer,
+        pieces,
         ChatProcessorConfig(
             size=vision.image_size,
             patch_size=vision.patch_size,
@@ -173,8 +189,11 @@ def _merged(files: TensorSource) -> LoraFiles:
     return LoraFiles(files, config=LoraConfig(rank=rank, alpha=_SCALING * rank))
 
 
-def _loaded(model: InternVideo2Chat, folder: Path, compat: str) -> Loaded[InternVideo2Chat, ChatProcessor]:
-    processor = load_processor(folder, model.config, compat=compat)
+def _loaded(
+    model: InternVideo2Chat, source: Path, compat: str, tokenizer: Path | None = None
+) -> Loaded[InternVideo2Chat, ChatProcessor]:
+    processor = load_processor(source, model.config, compat=compat, tokenizer=tokenizer)
+    folder = folder_of(source)
     generation = GenerationDefaults(eos_token_ids=processor.stop_token_ids)
     if (folder / "generation_config.json").is_file():
         generation = GenerationDefaults.load(folder)

@@ -1,16 +1,15 @@
-"""Whole models of InternVideo2 from folders, whichever of them a folder holds: ``config.json`` tells.
+"""Whole models of InternVideo2, whichever of them a folder or a file holds.
 
-Most published files hold weights alone, without a config. Each kind has a function that reads them:
-``load_chat``, ``load_stage2``, ``load_clip``, ``load_student`` and ``load_classifier``, and
-``assemble_clip`` for the files of CLIP; what they give is saved into folders that ``kinema.load`` takes:
+Most published files hold weights alone: their keys tell what they are, their shapes how large, and what was
+published apart is named as ``parts``. A vocabulary is fetched unasked, weights are not:
 
-    model = assemble_clip(Path("stage2_1b.pt"), Path("internvl_c.pth"), Path("1B_clip.pth"))
-    pieces = SentencePieceTokenizer(Path("tokenizer.model").read_bytes())
-    save_clip(model, CLIPProcessor(SummaryTokenizer(pieces), CLIPProcessorConfig()), Path("clip-1b"))
-    kinema.load("clip-1b").embed_video("dog.mp4")
+    kinema.load("InternVideo2-stage2_1b-224p-f4.pt")
+    kinema.load("1B_clip.pth", parts={"vision": "stage2_1b.pt", "text": "internvl_c_13b_224px.pth"})
+
+``convert`` writes either into a folder that needs nothing beside it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,12 +17,40 @@ import torch
 
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
-from kinema.hub.files import read_json
+from kinema.hub.files import TensorSource, open_checkpoint, read_json
 from kinema.models.internvideo2 import chat_checkpoint, clip_checkpoint, stage2_checkpoint
-from kinema.models.internvideo2.vision_checkpoint import load_classifier, load_student
+from kinema.models.internvideo2.clip_assembly import assembled_files
+from kinema.models.internvideo2.file_kinds import (
+    CHAT_TYPE,
+    CLIP_TYPE,
+    STAGE2_TYPE,
+    WRITTEN_TYPES,
+    is_trained_part,
+    parts_of_trained,
+    recognise,
+    vocabulary_of,
+)
+from kinema.models.internvideo2.vision_checkpoint import (
+    load_classifier,
+    load_student,
+    load_tower,
+    load_videomae,
+)
 from kinema.models.loaded import Loaded
+from kinema.models.parts import MissingPart, folder_of, has_vocabulary
 
-__all__ = ["convert", "load", "load_classifier", "load_outline", "load_student"]
+__all__ = [
+    "convert",
+    "load",
+    "load_classifier",
+    "load_outline",
+    "load_student",
+    "load_tower",
+    "load_videomae",
+    "missing_parts",
+    "open_weights",
+    "recognise",
+]
 
 LAYOUT = "official"
 """The only one there is."""
@@ -40,27 +67,24 @@ class _Kind(NamedTuple):
 _CHAT = _Kind(chat_checkpoint.load, chat_checkpoint.load_outline, chat_checkpoint.save_chat)
 
 _KINDS = {
-    chat_checkpoint.CHAT_TYPE: _CHAT,
+    CHAT_TYPE: _CHAT,
     chat_checkpoint.PUBLISHED_CHAT_TYPE: _CHAT,
-    clip_checkpoint.CLIP_TYPE: _Kind(
-        clip_checkpoint.load, clip_checkpoint.load_outline, clip_checkpoint.save_clip
-    ),
-    stage2_checkpoint.STAGE2_TYPE: _Kind(
-        stage2_checkpoint.load, stage2_checkpoint.load_outline, stage2_checkpoint.save_stage2
-    ),
+    CLIP_TYPE: _Kind(clip_checkpoint.load, clip_checkpoint.load_outline, clip_checkpoint.save_clip),
+    STAGE2_TYPE: _Kind(stage2_checkpoint.load, stage2_checkpoint.load_outline, stage2_checkpoint.save_stage2),
 }
 """By the ``model_type`` of ``config.json``."""
 
 
 def load(
-    folder: Path,
+    source: Path,
     *,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     compat: str = "official",
+    parts: Mapping[str, Path] | None = None,
 ) -> Loaded[Any, Any]:
     """A model with its processor; arguments and errors as for the ``load`` of its kind."""
-    return _kind(folder).load(folder, dtype=dtype, device=device, compat=compat)
+    return _kind(source).load(source, dtype=dtype, device=device, compat=compat, parts=parts)
 
 
 def load_outline(folder: Path, *, dtype: torch.dtype, compat: str = "official") -> Loaded[Any, Any]:
@@ -68,27 +92,68 @@ def load_outline(folder: Path, *, dtype: torch.dtype, compat: str = "official") 
     return _kind(folder).load_outline(folder, dtype=dtype, compat=compat)
 
 
-def convert(source: Path, target: Path, *, layout: str, dtype: torch.dtype | None = None) -> None:
-    """Write a checkpoint in another dtype.
+def missing_parts(source: Path) -> tuple[MissingPart, ...]:
+    """What is needed beside a folder or file: weights of a CLIP model, a vocabulary.
+
+    Folders that we wrote need nothing.
+    """
+    if _config_type(source) in WRITTEN_TYPES:
+        return ()
+    model_type = _model_type(source)
+    shapes = open_checkpoint(source).shapes
+    weights = parts_of_trained(shapes) if model_type == CLIP_TYPE and is_trained_part(shapes) else ()
+    return weights if has_vocabulary(source) else (*weights, vocabulary_of(model_type, shapes))
+
+
+def open_weights(source: Path, parts: Mapping[str, Path]) -> TensorSource:
+    """The tensors of a model, those of its parts included; errors as for ``assemble_clip``."""
+    if "vision" not in parts:
+        return open_checkpoint(source)
+    return assembled_files(parts["vision"], parts["text"], source)
+
+
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    layout: str,
+    dtype: torch.dtype | None = None,
+    parts: Mapping[str, Path] | None = None,
+) -> None:
+    """Write a checkpoint in another dtype, or the files it was published in as one folder.
 
     Args:
-        source: a checkpoint folder.
+        source: a checkpoint folder, or a file.
         target: a new folder.
         layout: ``official``, the only one there is.
         dtype: to cast to; None keeps the dtype of the source.
+        parts: what it needs beside its files, see ``missing_parts``.
 
     Raises:
         WeightsError: if there is no such layout, the target holds something, or the source cannot be loaded.
     """
     if layout != LAYOUT:
         raise WeightsError(f"InternVideo2 has no layout {layout!r}; there is {LAYOUT} only.")
-    loaded = load(source, dtype=dtype)
-    card = ModelCard.load(source) if (source / "README.md").is_file() else None
+    loaded = load(source, dtype=dtype, parts=parts)
+    card_file = folder_of(source) / "README.md"
+    card = ModelCard.load(card_file.parent) if card_file.is_file() else None
     _kind(source).save(loaded.model, loaded.processor, target, card=card)
 
 
-def _kind(folder: Path) -> _Kind:
-    model_type = str(read_json(folder / "config.json").get("model_type"))
+def _kind(source: Path) -> _Kind:
+    return _KINDS[_model_type(source)]
+
+
+def _model_type(source: Path) -> str:
+    """By the config, or where that does not know by the keys."""
+    model_type = _config_type(source)
     if model_type not in _KINDS:
-        raise WeightsError(f"{folder}: {model_type!r} is not one of {', '.join(_KINDS)}.")
-    return _KINDS[model_type]
+        model_type = recognise(open_checkpoint(source).shapes) or model_type
+    if model_type not in _KINDS:
+        raise WeightsError(f"{source}: {model_type!r} is not one of {', '.join(_KINDS)}.")
+    return model_type
+
+
+def _config_type(source: Path) -> str:
+    path = source / "config.json"
+    return str(read_json(path).get("model_type")) if path.is_file() else ""

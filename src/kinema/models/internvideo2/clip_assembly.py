@@ -52,6 +52,18 @@ def assemble_clip(
         WeightsError: if ``trained`` lacks a part of what was trained, or has low-rank updates that are not
         zero.
     """
+    files = assembled_files(vision, text, trained)
+    config = clip_sizes(
+        files.shapes, image_size=image_size, num_heads=num_heads, num_text_heads=num_text_heads
+    )
+    model = load_network(lambda: InternVideo2CLIP(config), clip_keymap(config), files, dtype, device)
+    model.vision_encoder.encoder.resize_positions(num_frames=num_frames, image_size=image_size)
+    model.config = replace(config, vision=model.vision_encoder.encoder.config)
+    return model
+
+
+def assembled_files(vision: Path, text: Path, trained: Path) -> JoinedFiles:
+    """The tensors of the assembled model; arguments and errors as for ``assemble_clip``."""
     changes = open_checkpoint(trained)
     files = JoinedFiles(
         _vision_piece(open_checkpoint(vision)),
@@ -62,14 +74,8 @@ def assemble_clip(
             ignored=_empty_updates(changes),
         ),
     )
-    config = clip_sizes(
-        files.shapes, image_size=image_size, num_heads=num_heads, num_text_heads=num_text_heads
-    )
     _check_trained(files, changes)
-    model = load_network(lambda: InternVideo2CLIP(config), clip_keymap(config), files, dtype, device)
-    model.vision_encoder.encoder.resize_positions(num_frames=num_frames, image_size=image_size)
-    model.config = replace(config, vision=model.vision_encoder.encoder.config)
-    return model
+    return files
 
 
 def _vision_piece(files: TensorSource) -> Piece:

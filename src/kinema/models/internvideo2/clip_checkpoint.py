@@ -3,30 +3,36 @@
 The 14 MB files of CLIP are no models: ``clip_assembly`` puts those together with what they were trained on.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from kinema.errors import ConfigError, WeightsError
+from kinema.errors import ConfigError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import open_checkpoint, read_json
 from kinema.hub.sentence_pieces import read_sentence_pieces, save_sentence_pieces
 from kinema.hub.tokenizer import load_tokenizer, save_tokenizer
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
 from kinema.models.internvideo2.clip import InternVideo2CLIP, InternVideo2CLIPConfig
+from kinema.models.internvideo2.clip_assembly import assemble_clip
 from kinema.models.internvideo2.clip_keys import clip_keymap
 from kinema.models.internvideo2.clip_processor import CLIPProcessor, CLIPProcessorConfig
 from kinema.models.internvideo2.clip_shapes import clip_sizes
-from kinema.models.internvideo2.config_json import build_config, parse_config, write_config
+from kinema.models.internvideo2.config_json import (
+    build_config,
+    parse_config,
+    processor_settings,
+    write_config,
+)
+from kinema.models.internvideo2.file_kinds import CLIP_TYPE, is_trained_part
 from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.models.loaded import Loaded
+from kinema.models.parts import check_vocabulary, folder_of
 from kinema.processors.clip_text import CLIPTokenizer
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.processors.summary_text import SummaryTokenizer
-
-CLIP_TYPE = "internvideo2_clip"
-"""``model_type`` of the folders we write."""
 
 
 def load_clip(
@@ -64,14 +70,24 @@ def load_clip(
 
 
 def load(
-    folder: Path,
+    source: Path,
     *,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     compat: str = "official",
+    parts: Mapping[str, Path] | None = None,
 ) -> Loaded[InternVideo2CLIP, CLIPProcessor]:
-    """A model with its processor; arguments and errors as for ``load_clip`` and ``load_processor``."""
-    return _loaded(load_clip(folder, dtype=dtype, device=device), folder, compat)
+    """A model with its processor; arguments and errors as for ``load_clip`` and ``load_processor``.
+
+    ``parts`` holds ``vision`` and ``text`` for a file of what was trained alone, which ``assemble_clip`` puts
+    together with them; and ``tokenizer``, where the vocabulary is not beside the weights.
+    """
+    apart = parts or {}
+    if is_trained_part(open_checkpoint(source).shapes):
+        model = assemble_clip(apart["vision"], apart["text"], source, dtype=dtype, device=device)
+    else:
+        model = load_clip(source, dtype=dtype, device=device)
+    return _loaded(model, source, compat, apart.get("tokenizer"))
 
 
 def load_outline(
@@ -85,9 +101,20 @@ def load_outline(
 
 
 def load_processor(
-    folder: Path, config: InternVideo2CLIPConfig, *, compat: str = "official"
+    source: Path,
+    config: InternVideo2CLIPConfig,
+    *,
+    compat: str = "official",
+    tokenizer: Path | None = None,
 ) -> CLIPProcessor:
-    """The processor of a folder that ``save_clip`` wrote.
+    """The processor that belongs to weights.
+
+    Args:
+        source: a folder that ``save_clip`` wrote, or weights without a config, whose processor is the
+            published one.
+        config: of the network.
+        compat: ``official``, the only mode there is.
+        tokenizer: the folder of the vocabulary; None for that of the weights.
 
     Raises:
         ConfigError: if there is no such mode.
@@ -95,8 +122,11 @@ def load_processor(
     """
     if compat != "official":
         raise ConfigError(f"InternVideo2-CLIP knows compat='official' only, got {compat!r}.")
-    settings = read_json(folder / "config.json").get("processor", {})
-    return CLIPProcessor(_tokenizer(folder, config), build_config(CLIPProcessorConfig, settings))
+    words = _tokenizer(
+        folder_of(source if tokenizer is None else tokenizer), config, is_apart=tokenizer is not None
+    )
+    settings = processor_settings(source, CLIP_TYPE)
+    return CLIPProcessor(words, build_config(CLIPProcessorConfig, settings))
 
 
 def save_clip(
@@ -130,24 +160,18 @@ def save_clip(
             card.save(unfinished)
 
 
-def _tokenizer(folder: Path, config: InternVideo2CLIPConfig) -> CLIPTokenizer | SummaryTokenizer:
+def _tokenizer(
+    folder: Path, config: InternVideo2CLIPConfig, *, is_apart: bool
+) -> CLIPTokenizer | SummaryTokenizer:
     if config.text is not None:
         clip = CLIPTokenizer(load_tokenizer(folder), num_positions=config.text.max_positions)
-        _check_vocabulary(folder, clip.end_id + 1, config.text.vocab_size)
+        check_vocabulary(folder, clip.end_id + 1, config.text.vocab_size, is_apart=is_apart)
         return clip
     assert config.decoder is not None
     model, legacy = read_sentence_pieces(folder)
     pieces = SentencePieceTokenizer(model, legacy=legacy)
-    _check_vocabulary(folder, pieces.num_pieces, config.decoder.vocab_size)
+    check_vocabulary(folder, pieces.num_pieces, config.decoder.vocab_size, is_apart=is_apart)
     return SummaryTokenizer(pieces)
-
-
-def _check_vocabulary(folder: Path, num_tokens: int, num_rows: int) -> None:
-    if num_tokens > num_rows:
-        raise WeightsError(
-            f"{folder}: the vocabulary has {num_tokens} tokens, the text tower {num_rows}; they do not "
-            "belong together."
-        )
 
 
 def _save_tokenizer(tokenizer: CLIPTokenizer | SummaryTokenizer, folder: Path) -> None:
@@ -160,7 +184,10 @@ def _save_tokenizer(tokenizer: CLIPTokenizer | SummaryTokenizer, folder: Path) -
     )
 
 
-def _loaded(model: InternVideo2CLIP, folder: Path, compat: str) -> Loaded[InternVideo2CLIP, CLIPProcessor]:
-    processor = load_processor(folder, model.config, compat=compat)
+def _loaded(
+    model: InternVideo2CLIP, source: Path, compat: str, tokenizer: Path | None = None
+) -> Loaded[InternVideo2CLIP, CLIPProcessor]:
+    processor = load_processor(source, model.config, compat=compat, tokenizer=tokenizer)
     images = (model, processor.with_settings(modality="image"))
+    folder = folder_of(source)
     return Loaded(model=model, processor=processor, generation=None, folder=folder, beside=(images,))

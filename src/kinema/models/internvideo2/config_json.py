@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kinema.errors import ConfigError, WeightsError
+from kinema.hub.files import read_json
 
 Config = TypeVar("Config")
 
@@ -27,6 +29,13 @@ def parse_config(content: Mapping[str, Any], model_type: str, kind: type[Config]
     if not isinstance(sizes, dict):
         raise WeightsError("config.json has no sizes; is it the file of this model?")
     return build_config(kind, sizes)
+
+
+def processor_settings(source: Path, model_type: str) -> Mapping[str, Any]:
+    """Settings of the processor in a folder that we wrote; none of other folders, and of files."""
+    path = source / "config.json"
+    content = read_json(path) if path.is_file() else {}
+    return content.get("processor", {}) if content.get("model_type") == model_type else {}
 
 
 def build_config(kind: type[Config], content: Mapping[str, Any]) -> Config:

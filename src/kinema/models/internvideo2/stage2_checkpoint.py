@@ -4,6 +4,7 @@ The published files hold weights alone. ``load_stage2`` reads them by their shap
 same tensors under the same names into a folder that ``kinema.load`` takes, with sizes, settings, vocabulary.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,21 @@ from kinema.hub.card import ModelCard
 from kinema.hub.files import open_checkpoint, read_json
 from kinema.hub.tokenizer import load_tokenizer, save_tokenizer
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
-from kinema.models.internvideo2.config_json import build_config, parse_config, write_config
+from kinema.models.internvideo2.config_json import (
+    build_config,
+    parse_config,
+    processor_settings,
+    write_config,
+)
+from kinema.models.internvideo2.file_kinds import STAGE2_TYPE
 from kinema.models.internvideo2.stage2 import InternVideo2Stage2, Stage2Config
 from kinema.models.internvideo2.stage2_keys import stage2_keymap
 from kinema.models.internvideo2.stage2_processor import Stage2Processor, Stage2ProcessorConfig
 from kinema.models.internvideo2.stage2_shapes import stage2_sizes
 from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.models.loaded import Loaded
+from kinema.models.parts import check_vocabulary, folder_of
 from kinema.processors.bert_text import BertTokenizer
-
-STAGE2_TYPE = "internvideo2_stage2"
-"""``model_type`` of the folders we write."""
 
 
 def load_stage2(
@@ -64,14 +69,19 @@ def load_stage2(
 
 
 def load(
-    folder: Path,
+    source: Path,
     *,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     compat: str = "official",
+    parts: Mapping[str, Path] | None = None,
 ) -> Loaded[InternVideo2Stage2, Stage2Processor]:
-    """A model with its processors; arguments and errors as for ``load_stage2`` and ``load_processor``."""
-    return _loaded(load_stage2(folder, dtype=dtype, device=device), folder, compat)
+    """A model with its processors; arguments and errors as for ``load_stage2`` and ``load_processor``.
+
+    ``parts`` may hold ``tokenizer``, BERT's vocabulary, where it is not beside the weights.
+    """
+    model = load_stage2(source, dtype=dtype, device=device)
+    return _loaded(model, source, compat, (parts or {}).get("tokenizer"))
 
 
 def load_outline(
@@ -84,22 +94,29 @@ def load_outline(
     return _loaded(model.to(dtype=dtype).eval(), folder, compat)
 
 
-def load_processor(folder: Path, config: Stage2Config, *, compat: str = "official") -> Stage2Processor:
-    """The processor of a folder that ``save_stage2`` wrote.
+def load_processor(
+    source: Path, config: Stage2Config, *, compat: str = "official", tokenizer: Path | None = None
+) -> Stage2Processor:
+    """The processor that belongs to weights.
+
+    Args:
+        source: a folder that ``save_stage2`` wrote, or weights without a config, whose processor is the
+            published one.
+        config: of the network.
+        compat: ``official``, the only mode there is.
+        tokenizer: the folder of the vocabulary; None for that of the weights.
 
     Raises:
         WeightsError: if vocabulary and text encoder do not belong together, or a setting is unknown.
     """
     if compat != "official":
         raise WeightsError(f"stage 2 of InternVideo2 knows compat='official' only, got {compat!r}.")
-    tokenizer = BertTokenizer(load_tokenizer(folder))
-    if tokenizer.vocab_size > config.text.vocab_size:
-        raise WeightsError(
-            f"{folder}: the vocabulary has {tokenizer.vocab_size} pieces, the text encoder "
-            f"{config.text.vocab_size}; they do not belong together."
-        )
-    settings = read_json(folder / "config.json").get("processor", {})
-    return Stage2Processor(tokenizer, build_config(Stage2ProcessorConfig, settings))
+    home = folder_of(source if tokenizer is None else tokenizer)
+    words = BertTokenizer(load_tokenizer(home))
+    is_apart = tokenizer is not None
+    check_vocabulary(home, words.vocab_size, config.text.vocab_size, is_apart=is_apart)
+    settings = processor_settings(source, STAGE2_TYPE)
+    return Stage2Processor(words, build_config(Stage2ProcessorConfig, settings))
 
 
 def save_stage2(
@@ -162,10 +179,11 @@ class SoundTower:
 
 
 def _loaded(
-    model: InternVideo2Stage2, folder: Path, compat: str
+    model: InternVideo2Stage2, source: Path, compat: str, tokenizer: Path | None = None
 ) -> Loaded[InternVideo2Stage2, Stage2Processor]:
-    processor = load_processor(folder, model.config, compat=compat)
+    processor = load_processor(source, model.config, compat=compat, tokenizer=tokenizer)
     beside: list[tuple[Any, Any]] = [(model, processor.with_settings(modality="image"))]
     if model.hearing is not None:
         beside.append((SoundTower(model), processor.with_settings(modality="audio")))
+    folder = folder_of(source)
     return Loaded(model=model, processor=processor, generation=None, folder=folder, beside=tuple(beside))

@@ -15,6 +15,7 @@ from kinema.hub.keymap import Ignore, KeyMap, Rule
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
 from kinema.models.internvideo2.classifier import ClassifierConfig, InternVideo2Classifier
 from kinema.models.internvideo2.config_json import build_config, write_config
+from kinema.models.internvideo2.file_kinds import CLASSIFIER_TYPE, STUDENT_TYPE
 from kinema.models.internvideo2.student import InternVideo2Student, StudentConfig
 from kinema.models.internvideo2.vision_keys import (
     PREFIX,
@@ -36,10 +37,6 @@ from kinema.models.internvideo2.vision_shapes import (
 from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.modules.vision.internvideo2 import InternVideo2Tower, InternVideo2VisionConfig
 from kinema.modules.vision.videomae import AttentionForm, VideoMAE
-
-STUDENT_TYPE = "internvideo2_student"
-CLASSIFIER_TYPE = "internvideo2_classifier"
-"""``model_type`` of the folders we write."""
 
 
 def load_student(

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from kinema.errors import WeightsError
 from kinema.hub.files import TensorSource, read_json
 from kinema.hub.keymap import KeyMap
 from kinema.models.internvideo2.config_json import parse_config
@@ -30,7 +31,10 @@ def sizes_of(source: Path, model_type: str, kind: type[Config], inferred: Callab
     path = source / "config.json"
     content: dict[str, Any] = read_json(path) if path.is_file() else {}
     if content.get("model_type") != model_type:
-        return inferred()
+        try:
+            return inferred()
+        except WeightsError as error:
+            raise WeightsError(f"{source}: {error}") from error
     return parse_config(content, model_type, kind)
 
 
