@@ -2,7 +2,10 @@ import json
 
 import numpy as np
 import pytest
-from clip_vocabulary import small_tokenizer
+import torch
+from bare_internvideo2 import clip, parts_of, stage2
+from bert_vocabulary import PIECES
+from clip_vocabulary import small_tokenizer, write_vocabulary
 from command_line import run
 from numbered_clips import encode
 from safetensors import safe_open
@@ -107,3 +110,56 @@ def test_a_plan_for_a_model_that_embeds_is_refused(embedder, clips):
     outcome = run("plan", clips[0], "--model", embedder)
     assert outcome.exit_code == 2
     assert "embeds and cannot be asked" in outcome.stderr
+
+
+@pytest.fixture(scope="module")
+def of_several_kinds(tmp_path_factory):
+    """A file of stage 2 of InternVideo2, which embeds clips and pictures, with its vocabulary beside it."""
+    folder = tmp_path_factory.mktemp("stage2")
+    torch.save({"module": stage2()[1]}, folder / "stage2.pt")
+    (folder / "vocab.txt").write_text("\n".join(PIECES))
+    return folder / "stage2.pt"
+
+
+def test_a_model_of_several_kinds_is_told_which_of_them_the_files_are(of_several_kinds, clips):
+    outcome = run("embed", of_several_kinds, clips[0], "--json", "--device", "cpu")
+    assert outcome.exit_code == 2
+    assert "embeds video, image and text; say which of them the media are" in outcome.stderr
+    arguments = (clips[0], "--text", "a dog", "--modality", "video", "--json", "--device", "cpu")
+    document = run("embed", of_several_kinds, *arguments).document
+    model = kinema.load(of_several_kinds, device="cpu")
+    assert document["modality"] == "video"
+    np.testing.assert_allclose(
+        document["cosines"], model.embed_video(str(clips[0])) @ model.embed_text("a dog").T, atol=1e-5
+    )
+    words = run("embed", of_several_kinds, "--text", "a dog", "--json", "--device", "cpu").document
+    assert words["modality"] is None
+
+
+def test_what_was_published_apart_is_named_by_part(clips, tmp_path):
+    files = parts_of(clip()[1])
+    for name, tensors in files.items():
+        torch.save(tensors, tmp_path / f"{name}.pth")
+    words = tmp_path / "words"
+    words.mkdir()
+    write_vocabulary(words)
+    parts = {"vision": tmp_path / "vision.pth", "text": tmp_path / "text.pth", "tokenizer": words}
+    options = [option for part in parts.items() for option in ("--part", "=".join(map(str, part)))]
+    trained = tmp_path / "trained.pth"
+    arguments = (clips[0], "--text", "a cat", "--modality", "video", "--json", "--device", "cpu")
+    outcome = run("embed", trained, *arguments)
+    assert outcome.exit_code == 4
+    assert "needs the video encoder it was trained on" in outcome.stderr
+    together = run("embed", trained, *arguments, *options).document
+    converted = run("convert", trained, tmp_path / "whole", "--layout", "official", *options)
+    assert converted.exit_code == 0
+    whole = run("embed", tmp_path / "whole", *arguments).document
+    np.testing.assert_allclose(whole["cosines"], together["cosines"], atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [["vision"], ["vision="], ["a=b", "a=c"]])
+def test_a_part_of_another_form_is_refused(embedder, clips, options):
+    flags = [word for option in options for word in ("--part", option)]
+    outcome = run("embed", embedder, clips[0], "--json", *flags)
+    assert outcome.exit_code == 2
+    assert "give each part once, as NAME=SOURCE" in outcome.stderr

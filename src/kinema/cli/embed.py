@@ -9,7 +9,7 @@ import typer
 from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import counter, note, print_json
 from kinema.cli.loading import check_media, load_embedding
-from kinema.cli.options import PlaceOptions
+from kinema.cli.options import Parts, PlaceOptions, parts_of
 from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add_commands(app: typer.Typer) -> None:
 
 
 def embed(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A hub id or folder of a model that embeds.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model that embeds: hub id, folder, file.")],
     files: Annotated[
         list[str] | None, typer.Argument(metavar="FILES", help="What the model embeds, such as videos.")
     ] = None,
@@ -41,6 +41,11 @@ def embed(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write vectors as .npz or .safetensors.")
     ] = None,
+    modality: Annotated[
+        str | None,
+        typer.Option(help="What the files are, such as video or audio; needed where a model embeds several."),
+    ] = None,
+    part: Parts = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Files held in memory at a time.")] = 8,
     place: PlaceOptions,
     output: OutputOptions,
@@ -49,17 +54,19 @@ def embed(
     names, texts = files or [], text or []
     _check_request(names, texts, out, is_json=output.json)
     check_media(names)
-    engine = load_embedding(model, place)
+    engine = load_embedding(model, place, parts_of(part))
     rows: Rows = {}
     if names:
         with counter("embedding") as progress:
-            rows["media"] = engine.embed(names, batch_size=batch_size, progress=progress)
+            rows["media"] = engine.embed(names, modality, batch_size=batch_size, progress=progress)
     if texts:
         rows["text"] = engine.embed_text(texts)
     if out is not None:
         _write(out, rows, names, texts)
     if output.json:
-        print_json({"model": model, "modality": engine.modalities[0], **_document(rows, names, texts)})
+        kinds = engine.modalities
+        kind = modality or (kinds[0] if len(kinds) == 1 else None)
+        print_json({"model": model, "modality": kind, **_document(rows, names, texts)})
     elif names and texts:
         _print_table(rows["media"] @ rows["text"].T, names, texts)
     if out is not None:

@@ -1,6 +1,6 @@
 """From the options to a model: what can be checked before, loading it, and what it is at afterwards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,15 +30,15 @@ def load(name: str, place: PlaceOptions) -> "VideoLanguageModel":
     return model
 
 
-def load_embedding(name: str, place: PlaceOptions) -> "EmbeddingModel":
-    """Load a model that embeds.
+def load_embedding(name: str, place: PlaceOptions, parts: Mapping[str, str]) -> "EmbeddingModel":
+    """Load a model that embeds, with what was published apart from it.
 
     Raises:
         InputError: if it answers in text.
     """
     from kinema.inference.embedding import EmbeddingModel
 
-    model = _load(name, place)
+    model = _load(name, place, parts)
     if not isinstance(model, EmbeddingModel):
         raise InputError(
             f"{name} writes text and has no vectors; take a model that embeds, see 'kinema models'."
@@ -46,12 +46,19 @@ def load_embedding(name: str, place: PlaceOptions) -> "EmbeddingModel":
     return model
 
 
-def _load(name: str, place: PlaceOptions) -> "VideoLanguageModel | EmbeddingModel":
+def _load(
+    name: str, place: PlaceOptions, parts: Mapping[str, str] | None = None
+) -> "VideoLanguageModel | EmbeddingModel":
     import kinema
 
     with shown(f"loading {name}", name, offline=place.offline):
         return kinema.load(
-            name, device=place.device, dtype=place.dtype, revision=place.revision, offline=place.offline
+            name,
+            device=place.device,
+            dtype=place.dtype,
+            parts=parts,
+            revision=place.revision,
+            offline=place.offline,
         )
 
 
@@ -71,7 +78,7 @@ def check_folder(folder: Path | None) -> None:
 @contextmanager
 def shown(text: str, source: str, *, offline: bool) -> Iterator[None]:
     """Show that a checkpoint is being read; the hub's client shows bars of its own where it downloads."""
-    if source == NANO or offline or Path(source).expanduser().is_dir():
+    if source == NANO or offline or Path(source).expanduser().exists():
         with spinner(lambda: text):
             yield
         return

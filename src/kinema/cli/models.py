@@ -10,7 +10,7 @@ import typer
 from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import print_json
 from kinema.cli.loading import shown
-from kinema.cli.options import Dtype
+from kinema.cli.options import Dtype, Parts, parts_of
 
 
 class LayoutName(StrEnum):
@@ -57,16 +57,19 @@ Licences:"""
 
 
 def convert(
-    source: Annotated[str, typer.Argument(metavar="SRC", help="nano, a folder or a hub id, in any layout.")],
+    source: Annotated[
+        str, typer.Argument(metavar="SRC", help="nano, a folder, a file or a hub id, in any layout.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="DST", help="A new or empty folder.")],
     *,
     layout: Annotated[LayoutName, typer.Option(help="Whose files to write.")],
     dtype: Annotated[Dtype | None, typer.Option(help="Cast to this; default as it is.")] = None,
+    part: Parts = None,
     revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the hub.")] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Download nothing.")] = False,
     output: OutputOptions,
 ) -> None:
-    """Write a checkpoint in another layout or number format."""
+    """Write a checkpoint in another layout or number format, or the files of one as a folder."""
     from kinema.inference.load import parse_dtype
     from kinema.models.registry import convert_model
 
@@ -76,6 +79,7 @@ def convert(
             target,
             layout=layout,
             dtype=None if dtype is None else parse_dtype(dtype),
+            parts=parts_of(part),
             revision=revision,
             offline=offline,
         )

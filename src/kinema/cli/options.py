@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from kinema.errors import ConfigError
+
 if TYPE_CHECKING:
     from kinema.inference.request import AskOptions
 
@@ -33,6 +35,16 @@ Question = Annotated[
 Also = Annotated[
     list[str] | None,
     typer.Option("--also", metavar="VIDEO", help="Another video or image, after the first; can be repeated."),
+]
+
+
+Parts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--part",
+        metavar="NAME=SOURCE",
+        help="What was published apart from the model, such as vision=FILE; can be repeated.",
+    ),
 ]
 
 
@@ -143,3 +155,18 @@ def ask_options(frames: FrameOptions, answer: AnswerOptions) -> "AskOptions":
     if "stop" in options:
         options["stop"] = tuple(options["stop"])
     return cast("AskOptions", options)
+
+
+def parts_of(options: list[str] | None) -> dict[str, str]:
+    """Sources by name, of the option ``--part``.
+
+    Raises:
+        ConfigError: if one has another form, or a name stands there twice.
+    """
+    parts: dict[str, str] = {}
+    for option in options or ():
+        name, _, source = option.partition("=")
+        if not name or not source or name in parts:
+            raise ConfigError(f"--part {option}: give each part once, as NAME=SOURCE.")
+        parts[name] = source
+    return parts
