@@ -112,7 +112,8 @@ def _models() -> dict[str, Any]:
 
     cache = Path(constants.HF_HUB_CACHE)
     known = {model.name: model for model in named_models()}
-    cached = [name for name in known if (cache / f"models--{name.replace('/', '--')}").is_dir()]
+    repositories = dict.fromkeys(model.hub_id for model in known.values())
+    cached = [name for name in repositories if (cache / f"models--{name.replace('/', '--')}").is_dir()]
     return {
         NANO: f"{known[NANO].num_parameters:,} parameters" if NANO in known else None,
         "in the hub cache": ", ".join(cached) or "none",

@@ -50,8 +50,8 @@ def models(*, output: OutputOptions) -> None:
 _NEEDS = """
 A model needs its weights (on a CPU in float32 twice the size in bf16) and room for frames and answers,
 which 'kinema plan VIDEO --model MODEL' forecasts. Models that embed answer no questions: they are for
-'kinema embed'. All but nano are downloaded on first use. Other folders and hub ids of the same families load
-too.
+'kinema embed'; of a model that needs parts, these are named with --part. All but nano are downloaded on first
+use. Other folders, files and hub ids of the same families load too.
 
 Licences:"""
 

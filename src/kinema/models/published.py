@@ -11,13 +11,18 @@ class NamedModel:
     """A checkpoint that is known to load."""
 
     name: str
-    """A hub id, or ``nano``."""
+    """A hub id, or one with a file of its repository behind it, or ``nano``."""
     family: str
     num_parameters: int
     licence: str
     notes: str
     is_part: bool = False
     """Whether it is a vision encoder alone, which cannot be asked anything."""
+
+    @property
+    def hub_id(self) -> str:
+        """The repository on the hub."""
+        return "/".join(self.name.split("/")[:2])
 
     @property
     def bf16_bytes(self) -> int:
@@ -27,7 +32,7 @@ class NamedModel:
 
 def published_models() -> list[NamedModel]:
     """All families' checkpoints on the hub."""
-    return [*_videollama3(), *_languagebind(), *_video_llava()]
+    return [*_videollama3(), *_languagebind(), *_video_llava(), *_internvideo2()]
 
 
 def _videollama3() -> list[NamedModel]:
@@ -83,6 +88,51 @@ def _video_llava() -> list[NamedModel]:
         ),
     ]
     return _named("video_llava", licence, models)
+
+
+def _internvideo2() -> list[NamedModel]:
+    apart = "which it needs as parts; gated"
+    small = "the same of {}/14; trained on its distilled encoder and MobileCLIP-B, which it needs as parts"
+    models = [
+        ("InternVideo2-Stage2_1B-224p-f4", 1_410_146_493, "embeds video, images, text, and matches; gated"),
+        ("InternVideo2-Stage2_6B-224p-f4", 6_453_900_079, "the same, and sound; gated"),
+        (
+            "InternVideo2-CLIP-1B-224p-f8",
+            7_704_737_537,
+            f"embeds video, images, text; trained on stage 2's 1B and InternVL-C, {apart}",
+        ),
+        (
+            "InternVideo2-CLIP-6B-224p-f8",
+            12_625_764_097,
+            f"the same, on stage 2's 6B and InternVL-C, {apart}",
+        ),
+        (f"{_DISTILLED}/clip/S14/pytorch_model.bin", 86_867_201, small.format("S")),
+        (f"{_DISTILLED}/clip/B14/pytorch_model.bin", 153_262_337, small.format("B")),
+        (f"{_DISTILLED}/clip/L14/pytorch_model.bin", 372_752_641, small.format("L")),
+        ("InternVideo2_CLIP_S", 372_752_641, "the same, whole; by its size it is L/14, whatever its name"),
+    ]
+    chats = [
+        ("InternVideo2-Chat-8B", 8_428_836_096, "images and video, with Mistral 7B; gated"),
+        ("InternVideo2_chat_8B_HD", 8_428_836_096, "the same, trained on tiles: max_tiles=6; gated"),
+    ]
+    encoders = [
+        ("InternVideo2-Stage1-1B-224p-f8", 1_070_042_752, "the 1B after stage 1, with its decoders"),
+        (f"{_DISTILLED}/stage1/S14/S14_dist_1B_stage2/pytorch_model.bin", 29_169_792, "S/14 of the 1B"),
+        (f"{_DISTILLED}/stage1/B14/B14_dist_1B_stage2/pytorch_model.bin", 102_252_288, "B/14 of the 1B"),
+        (f"{_DISTILLED}/stage1/L14/L14_dist_1B_stage2/pytorch_model.bin", 327_183_872, "L/14 of the 1B"),
+    ]
+    return [
+        *_named("internvideo2", "Apache-2.0", _of_lab(models)),
+        *_named("internvideo2", "MIT; the language models have licences of their own", _of_lab(chats)),
+        *_named("internvideo2", "Apache-2.0", _of_lab(encoders), is_part=True),
+    ]
+
+
+_DISTILLED = "InternVideo2_distillation_models"
+
+
+def _of_lab(models: list[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
+    return [(f"OpenGVLab/{name}", size, notes) for name, size, notes in models]
 
 
 def _named(
