@@ -96,3 +96,15 @@ def test_a_draw_stays_in_its_range():
 def test_a_short_clip_of_stage_1_moves_unless_the_released_rule_is_asked_for():
     assert rules.stage1_ranges(2, 4)[:, 0].tolist() == [0, 0, 1, 1]
     assert rules.stage1_ranges(2, 4, as_published=True)[:, 0].tolist() == [0, 0, 0, 0]
+
+
+def test_something_something_draws_a_frame_of_each_segment_or_waits_at_the_first():
+    assert rules.ssv2_ranges(9, 4).tolist() == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert rules.ssv2_ranges(2, 4)[:, 0].tolist() == [0, 0, 0, 1]
+
+
+def test_a_dense_draw_ends_anywhere_and_is_all_of_a_short_video():
+    runs = [rules.draw_dense(12, 2, 4, np.random.default_rng(seed)).tolist() for seed in range(40)]
+    assert {tuple(run) for run in runs} == {(0, 7), (1, 8), (2, 9), (3, 10)}
+    short = rules.draw_dense(5, 4, 2, np.random.default_rng(0))
+    assert short.tolist() == rules.dense_validation(5, 4, 2).tolist() == [0, 4, 4, 4]

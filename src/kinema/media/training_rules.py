@@ -73,6 +73,14 @@ def sparse_test(total: int, num_frames: int, num_clips: int) -> Ranges:
     return offsets[:, None] + starts
 
 
+def ssv2_ranges(total: int, num_frames: int) -> Ranges:
+    """Something-Something's training: as ``stage1_ranges``, but a short clip waits at its first frame."""
+    if total >= num_frames:
+        return stage1_ranges(total, num_frames)
+    frames = np.pad(np.arange(total, dtype=np.int64), (num_frames - total, 0))
+    return np.stack([frames, frames], axis=1)
+
+
 def ssv2_test(total: int, num_frames: int, num_clips: int = 2) -> Ranges:
     """Something-Something: steps of equal length, begun at offsets spread over a step; the last validates."""
     step = total / num_frames
@@ -89,11 +97,16 @@ def dense_validation(total: int, num_frames: int, every: int) -> Indices:
     """
     span = num_frames * every
     if total <= span:
-        known = np.linspace(0, total, total // every)
-        indices = np.concatenate([known, np.full(num_frames - len(known), float(total))])
-        return indices.clip(0, total - 1).astype(np.int64)
-    end = (total - span) // 2
-    return np.linspace(end - span, end, num_frames).clip(end - span, end - 1).astype(np.int64)
+        return _short_run(total, num_frames, every)
+    return _run(num_frames, every, (total - span) // 2)
+
+
+def draw_dense(total: int, num_frames: int, every: int, rng: np.random.Generator) -> Indices:
+    """A run of about every ``every``-th frame that ends anywhere; of a short video, all of it."""
+    span = num_frames * every
+    if total <= span:
+        return _short_run(total, num_frames, every)
+    return _run(num_frames, every, int(rng.integers(span, total)))
 
 
 def dense_test(total: int, num_frames: int, every: int, num_clips: int) -> Ranges:
@@ -118,3 +131,15 @@ def chat_clip(
     if bound_s is not None:
         start, end = (min(int(time_s * rate), total) for time_s in bound_s)
     return start + internvideo2_middle(end - start, num_frames)
+
+
+def _run(num_frames: int, every: int, end: int) -> Indices:
+    span = num_frames * every
+    return np.linspace(end - span, end, num_frames).clip(end - span, end - 1).astype(np.int64)
+
+
+def _short_run(total: int, num_frames: int, every: int) -> Indices:
+    """Every ``every``-th frame, then the last one again and again."""
+    known = np.linspace(0, total, total // every)
+    indices = np.concatenate([known, np.full(num_frames - len(known), float(total))])
+    return indices.clip(0, total - 1).astype(np.int64)

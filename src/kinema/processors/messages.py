@@ -97,6 +97,9 @@ class Conversation:
     """Turns in order."""
 
     messages: tuple[Message, ...]
+    seed: int | None = None
+    """Of what a processor draws of it in training, such as frames and crops; most draw nothing. None is
+    filled in by the training loop, and draws nothing elsewhere."""
 
     @classmethod
     def from_openai(cls, messages: Sequence[Mapping[str, Any]]) -> "Conversation":
