@@ -12,6 +12,7 @@ from kinema.processors.inputs import ModelInputs
 from kinema.processors.messages import Conversation, Message, TextPart
 from kinema.training.loop import RunConfig, train
 from kinema.training.losses import NextToken
+from kinema.training.order import Repeated, Shuffled
 from kinema.training.stage import Stage
 
 
@@ -151,3 +152,43 @@ def test_a_stage_says_what_is_wrong_with_it():
         stage(learning_rates={"embedding": 0.0})
     with pytest.raises(ConfigError, match="got 0 and 8"):
         stage(num_steps=0)
+
+
+def test_a_sample_that_comes_again_is_the_same_with_another_seed(tmp_path):
+    seen = []
+
+    class Watching(LetterProcessor):
+        def __call__(self, conversations, *, with_labels: bool) -> ModelInputs:
+            seen.extend((talk.messages[0].text, talk.seed) for talk in conversations)
+            return super().__call__(conversations, with_labels=with_labels)
+
+        def with_settings(self, **settings: object) -> "Watching":
+            return self
+
+    twice = stage(num_steps=2, order=Repeated(Shuffled(4), 2))
+    train(TinyModel(), Watching(), [twice], run(tmp_path / "first"))
+    first, seen[:] = list(seen), []
+    train(TinyModel(), Watching(), [twice], run(tmp_path / "again"))
+    assert first == seen
+    assert sorted(text for text, _ in first[:8]) == sorted(text for text, _ in first[8:])
+    assert all(first[place][0] == first[place + 1][0] for place in range(0, 16, 2))
+    assert len({seed for _, seed in first}) == 16
+
+
+def test_a_sample_keeps_a_seed_of_its_own(tmp_path):
+    class Seeded(Letters):
+        def sample(self, index: int, rng: np.random.Generator) -> Conversation:
+            return replace(super().sample(index, rng), seed=index)
+
+    class Watching(LetterProcessor):
+        seeds = ()
+
+        def __call__(self, conversations, *, with_labels: bool) -> ModelInputs:
+            Watching.seeds += tuple(talk.seed for talk in conversations)
+            return super().__call__(conversations, with_labels=with_labels)
+
+        def with_settings(self, **settings: object) -> "Watching":
+            return self
+
+    train(TinyModel(), Watching(), [stage(num_steps=1, data=mixture((Seeded(), 1.0)))], run(tmp_path))
+    assert Watching.seeds == tuple(range(8))

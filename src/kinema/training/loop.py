@@ -4,7 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -145,14 +145,22 @@ def _train_stage(
 
 
 class _Samples(Dataset[Conversation]):
-    """Samples of a mixture by number, each with a generator of its own."""
+    """Samples of a mixture by place in the run and number, each number with a generator of its own.
+
+    Seeds are those of places: a sample that comes again, in the next round or in its own batch, is the same,
+    and what a processor draws of it is not.
+    """
 
     def __init__(self, data: Mixture, name: str, seed: int) -> None:
         self.data = data
         self.entropy = (seed, *name.encode())
 
-    def __getitem__(self, index: int) -> Conversation:
-        return self.data.sample(index, np.random.default_rng((*self.entropy, index)))
+    def __getitem__(self, drawn: tuple[int, int]) -> Conversation:
+        place, index = drawn
+        talk = self.data.sample(index, np.random.default_rng((*self.entropy, index)))
+        if talk.seed is not None:
+            return talk
+        return replace(talk, seed=int(np.random.default_rng((*self.entropy, index, place)).integers(2**63)))
 
 
 def _batches(
@@ -167,8 +175,11 @@ def _batches(
     return iter(loader)
 
 
-class _Shares(Sampler[list[int]]):
-    """The samples of this process in each batch that is left: its rank says which part of the batch."""
+class _Shares(Sampler[list[tuple[int, int]]]):
+    """The samples of this process in each batch that is left: its rank says which part of the batch.
+
+    Each as its place, counted over all batches of the run, and its number.
+    """
 
     def __init__(self, stage: Stage, first_step: int) -> None:
         if stage.batch_size % world_size():
@@ -178,11 +189,14 @@ class _Shares(Sampler[list[int]]):
             )
         self.stage, self.first_step = stage, first_step
 
-    def __iter__(self) -> Iterator[list[int]]:
-        share = self.stage.batch_size // world_size()
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        batch_size = self.stage.batch_size
+        share = batch_size // world_size()
         mine = slice(rank() * share, (rank() + 1) * share)
         for step in range(self.first_step, self.stage.num_steps):
-            yield list(self.stage.order.batch(step, self.stage.batch_size)[mine])
+            numbers = self.stage.order.batch(step, batch_size)
+            places = range(step * batch_size, (step + 1) * batch_size)
+            yield list(zip(places, numbers, strict=True))[mine]
 
 
 class StepLog:
