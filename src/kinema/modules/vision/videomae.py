@@ -76,7 +76,7 @@ class VideoMAE(nn.Module):
 
     def hidden_states(self, pixel_values: Tensor) -> Iterator[Tensor]:
         """What enters the first layer, then what leaves each, before the final norm: (B, N, D) each."""
-        tubelets = self._cut(pixel_values)
+        tubelets = self.tubelets(pixel_values)
         hidden_states = self.patch_embedding(tubelets) + sinusoid_table(
             tubelets.shape[1], self.config.hidden_size, device=tubelets.device
         ).to(tubelets.dtype)
@@ -85,7 +85,8 @@ class VideoMAE(nn.Module):
             hidden_states = layer(hidden_states)
             yield hidden_states
 
-    def _cut(self, pixel_values: Tensor) -> Tensor:
+    def tubelets(self, pixel_values: Tensor) -> Tensor:
+        """Pixels of each token, (B, T, 3, H, W) to (B, N, 3·2·p·p); errors as for ``forward``."""
         patch, shape = self.config.patch_size, tuple(pixel_values.shape)
         sizes = (TUBELET_SIZE, 1, patch, patch)
         if (
