@@ -36,6 +36,12 @@ UNDECAYED = ("vision_encoder.vision_encoder.encoder.positions",)
 VIDEO_TERMS = ("vtc", "vtm", "mlm")
 AUDIO_TERMS = ("atc", "atm", "amlm")
 AUDIO_VIDEO_TERMS = ("avtc", "avtm", "avmlm")
+CAPTIONS = {
+    **dict.fromkeys(VIDEO_TERMS, "video"),
+    **dict.fromkeys(AUDIO_TERMS, "audio"),
+    **dict.fromkeys(AUDIO_VIDEO_TERMS, "avs"),
+}
+"""What each term reads where there are captions of what is seen, of what is heard, and of all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +90,8 @@ def stage2_paper(data: Joined, unmasked_data: Joined, *, epochs: int = 1) -> lis
     """
     masked = _masked("6b", data, Alignment(weights=_masked_weights("6b")))
     terms = VIDEO_TERMS + AUDIO_TERMS + AUDIO_VIDEO_TERMS
-    captions = {
-        **dict.fromkeys(VIDEO_TERMS, "video"),
-        **dict.fromkeys(AUDIO_TERMS, "audio"),
-        **dict.fromkeys(AUDIO_VIDEO_TERMS, "avs"),
-    }
     loss = Alignment(
-        weights=dict.fromkeys(terms, 1.0), captions=captions, video_mask_ratio=0.0, image_mask_ratio=0.0
+        weights=dict.fromkeys(terms, 1.0), captions=CAPTIONS, video_mask_ratio=0.0, image_mask_ratio=0.0
     )
     return [
         masked,
