@@ -241,6 +241,10 @@ class EmbeddingModel:
         """
         if not matches:
             raise InputError("there is nothing to look at again: the list of matches is empty.")
+        if (last := max(match.index for match in matches)) >= len(media):
+            raise InputError(
+                f"a match is of number {last}, but there are {len(media)} media; pass all of them."
+            )
         sources = [media[match.index] for match in matches]
         logits = torch.cat(list(self._tower(modality).matches(query, sources, batch_size))).tolist()
         again = [Match(match.index, score) for match, score in zip(matches, logits, strict=True)]

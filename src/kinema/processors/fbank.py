@@ -45,12 +45,14 @@ def kaldi_fbank(waveform: Tensor, num_mel_bins: int, *, window: Window = "hann")
         (L, M) float32.
 
     Raises:
-        InputError: if the sound is shorter than one frame.
+        InputError: if the sound is shorter than one frame, or holds samples that are no numbers.
     """
     if len(waveform) < FRAME_SIZE:
         raise InputError(
             f"a filter bank needs at least {FRAME_SIZE} samples, 25 ms at 16 kHz, got {len(waveform)}."
         )
+    if not waveform.isfinite().all():
+        raise InputError("the sound holds samples that are infinite or no numbers; decode it again.")
     frames = waveform.float().unfold(0, FRAME_SIZE, FRAME_STEP)  # (L, 400)
     frames = frames - frames.mean(1, keepdim=True)
     before = torch.cat((frames[:, :1], frames[:, :-1]), dim=1)

@@ -75,6 +75,11 @@ def read_square_clip(media: Media, *, frame_size: FrameSize, num_frames: int, sa
     if isinstance(media, FrameBatch):
         return frame_size.pixels(media.data)
     if isinstance(media, np.ndarray):
+        if media.ndim != 4:
+            raise InputError(
+                f"a decoded clip must be uint8 RGB (T, H, W, 3), got {media.dtype} {media.shape}; a single "
+                "picture is an image."
+            )
         return frame_size.pixels(media)
     if isinstance(media, AudioClip):
         raise InputError("a video model takes frames, got sound.")

@@ -32,6 +32,19 @@ class TextInputs:
         )
 
 
+def check_texts(texts: Sequence[str]) -> None:
+    """Refuse what is no list of strings.
+
+    Raises:
+        InputError: if no text is given, one string instead of several, or something that is no string.
+    """
+    if isinstance(texts, str) or len(texts) == 0:
+        raise InputError(f"texts must be a list of at least one string, got {texts!r}.")
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"a text must be a string, got {type(text).__name__}: {text!r}.")
+
+
 def encode_texts(tokenizer: PromptTokenizer, texts: Sequence[str], *, most: int) -> list[list[int]]:
     """Ids of texts without start and end; what looks like a special token in them is ordinary characters.
 
@@ -41,13 +54,12 @@ def encode_texts(tokenizer: PromptTokenizer, texts: Sequence[str], *, most: int)
         most: tokens of a text that are kept.
 
     Raises:
-        InputError: if no text is given, or one string instead of several.
+        InputError: as ``check_texts``.
 
     Warns:
         ModelWarning: once, if texts have more tokens; their ends are left out.
     """
-    if isinstance(texts, str) or len(texts) == 0:
-        raise InputError(f"texts must be a list of at least one string, got {texts!r}.")
+    check_texts(texts)
     rows = [tokenizer.encode(text) for text in texts]
     too_long = [text for text, row in zip(texts, rows, strict=True) if len(row) > most]
     if too_long:

@@ -151,6 +151,8 @@ def test_what_was_found_is_looked_at_again_with_its_match_head(folders):
     assert again[0].score == pytest.approx(logits[0, 1].item(), abs=1e-4)
     with pytest.raises(InputError, match="nothing to look at again"):
         model.rerank("a dog", clips, [], modality="video")
+    with pytest.raises(InputError, match="there are 1 media; pass all of them"):
+        model.rerank("a dog", clips[:1], found, modality="video")
 
 
 def test_sounds_are_looked_at_again_by_the_head_for_sound(folders):

@@ -18,7 +18,7 @@ from kinema.processors.captions import clean_caption
 from kinema.processors.fbank import SAMPLE_RATE
 from kinema.processors.resample import resample
 from kinema.processors.square_media import FrameSize, Media, file_of, read_square_clip, read_square_image
-from kinema.processors.text_inputs import TextInputs
+from kinema.processors.text_inputs import TextInputs, check_texts
 
 MODALITIES = ("video", "image", "audio")
 
@@ -84,8 +84,13 @@ class Stage2Processor:
         return type(self)(self.tokenizer, replace(self.config, **changes))
 
     def texts(self, texts: Sequence[str]) -> TextInputs:
-        """Token ids of texts; those of speech are texts like any other."""
-        if self.config.cleans_captions and not isinstance(texts, str):
+        """Token ids of texts; those of speech are texts like any other.
+
+        Raises:
+            InputError: if there is none, or one is no string.
+        """
+        check_texts(texts)
+        if self.config.cleans_captions:
             texts = [clean_caption(text) for text in texts]
         return self.tokenizer(texts)
 
