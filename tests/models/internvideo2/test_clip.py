@@ -336,6 +336,15 @@ def test_texts_are_read_as_internvl_was_trained(pieces):
     assert tokens.attention_mask.tolist() == [[True] * (len(short) + 2) + [False], [True] * (len(short) + 3)]
 
 
+def test_captions_lose_their_punctuation_unless_told(words):
+    clean = CLIPProcessor(words, SETTINGS)
+    whole = clean.with_settings(cleans_captions=False)
+    assert torch.equal(clean.texts(["A cat!"]).input_ids, clean.texts(["a cat"]).input_ids)
+    assert not torch.equal(whole.texts(["a cat!"]).input_ids, whole.texts(["a cat"]).input_ids)
+    with pytest.raises(InputError, match="a text must be a string, got int: 1"):
+        clean.texts([1])
+
+
 def test_a_text_tower_reads_as_far_as_padding_of_0(large):
     model, ids = large_model(large), large.inputs["text_ids"]
     assert torch.equal(model.embed_text(ids), model.embed_text(ids, ids > 0))

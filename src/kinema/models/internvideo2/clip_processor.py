@@ -8,10 +8,11 @@ from torch import Tensor
 
 from kinema.errors import ConfigError
 from kinema.media.sample import sampling_policy
+from kinema.processors.captions import clean_caption
 from kinema.processors.clip_text import CLIPTokenizer
 from kinema.processors.square_media import FrameSize, Media, read_square_clip, read_square_image
 from kinema.processors.summary_text import SummaryTokenizer
-from kinema.processors.text_inputs import TextInputs
+from kinema.processors.text_inputs import TextInputs, check_texts
 
 MODALITIES = ("video", "image")
 
@@ -31,6 +32,8 @@ class CLIPProcessorConfig:
     """Frames read of a clip: 8 in training; others work, with interpolated positions."""
     sampling: str = "internvideo2_middle"
     """A policy of ``media.sample``; the default is the published evaluation's."""
+    cleans_captions: bool = True
+    """Whether texts lose their punctuation, as in training and evaluation; the published demo keeps it."""
 
     def __post_init__(self) -> None:
         if self.modality not in MODALITIES:
@@ -67,7 +70,14 @@ class CLIPProcessor:
         return type(self)(self.tokenizer, replace(self.config, **changes))  # type: ignore[arg-type]
 
     def texts(self, texts: Sequence[str]) -> TextInputs:
-        """Token ids of texts."""
+        """Token ids of texts.
+
+        Raises:
+            InputError: if there is none, or one is no string.
+        """
+        check_texts(texts)
+        if self.config.cleans_captions:
+            texts = [clean_caption(text) for text in texts]
         return self.tokenizer(texts)
 
     def pixels(self, media: Media) -> Tensor:
