@@ -4,9 +4,10 @@ import warnings
 
 import pytest
 import torch
+from numbered_clips import sound_file
 
 import kinema
-from kinema.errors import ConfigError, OutOfBudgetError, WeightsError
+from kinema.errors import ConfigError, MediaError, OutOfBudgetError, WeightsError
 from kinema.inference.load import choose_dtype, parse_dtype
 from kinema.media.write import write_video
 
@@ -85,6 +86,12 @@ def test_a_model_of_one_domain_says_once_that_it_knows_no_other(toy_model, clip,
 def test_decoded_frames_are_of_no_known_domain(toy_model, clip):
     with pytest.warns(UserWarning, match="knows only the toybox"):
         toy_model.session(clip)
+
+
+def test_sound_is_of_no_known_domain(toy_model, tmp_path):
+    (tmp_path / "tone.mka").write_bytes(sound_file("matroska", "flac"))
+    with pytest.warns(UserWarning, match="knows only the toybox"), pytest.raises(MediaError):
+        toy_model.ask(tmp_path / "tone.mka", "What is it?")
 
 
 def test_a_card_with_an_entry_nobody_knows_is_refused(checkpoint, tmp_path):

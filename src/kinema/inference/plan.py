@@ -243,9 +243,10 @@ def _can_choose_frames(conversations: Sequence[Conversation]) -> bool:
 def _item_line(item: VisualItem) -> str:
     frames, rows, columns = item.grid_thw
     height, width = item.original_size
+    pieces = "windows" if item.kind == "audio" else "frames"
     return (
-        f"{item.kind:13} {item.name}: {frames} frames of {height} x {width}, as {rows} x {columns} patches, "
-        f"{sum(item.tokens_per_frame)} tokens"
+        f"{item.kind:13} {item.name}: {frames} {pieces} of {height} x {width}, "
+        f"as {rows} x {columns} patches, {sum(item.tokens_per_frame)} tokens"
     )
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from kinema.errors import WeightsError
+from kinema.errors import MediaError, WeightsError
 from kinema.hub.card import ModelCard
 from kinema.media.frames import FrameBatch
 from kinema.media.video import open_video
@@ -84,5 +84,8 @@ class DomainGuard:
             return True
         if not isinstance(part, VideoPart) or isinstance(part.source, FrameBatch):
             return False
-        with open_video(part.source) as video:
-            return (video.info.comment or "").startswith(f"kinema {self._profile.domain}")
+        try:
+            with open_video(part.source) as video:
+                return (video.info.comment or "").startswith(f"kinema {self._profile.domain}")
+        except MediaError:  # no picture, for a model that hears; what reads it says so, if it matters
+            return False

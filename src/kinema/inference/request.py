@@ -1,7 +1,7 @@
 """What a caller passes as media and a question, as one conversation."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kinema.errors import ConfigError, InputError
 from kinema.inference.sampling import SamplingConfig
-from kinema.media.frames import FrameBatch
+from kinema.media.frames import AudioClip, FrameBatch
 from kinema.media.video import open_video
 from kinema.processors.messages import (
     AudioPart,
@@ -25,13 +25,19 @@ from kinema.processors.messages import (
     VideoPart,
 )
 
-OneMedia = Source | FrameBatch | NDArray[np.uint8] | ImagePart | VideoPart | AudioPart
-"""A source of a video or an image, decoded frames, pixels (H, W, 3) of an image, or a part of a message."""
+OneMedia = Source | FrameBatch | AudioClip | NDArray[np.uint8] | ImagePart | VideoPart | AudioPart
+"""A source of a video, image or sound, decoded frames or sound, pixels (H, W, 3), or a part of a message."""
 
 Media = OneMedia | Sequence[OneMedia] | Conversation | None
 """One, several in the order they are spoken of, what was said so far, or nothing: text alone."""
 
 _IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".avif"}
+_SOUND_SUFFIXES = {".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus"}
+_SOUND_BEGINNINGS = (b"fLaC", b"ID3", b"\xff\xfb", b"\xff\xf3", b"\xff\xf2", b"\xff\xf1", b"\xff\xf9")
+"""FLAC, MP3 with and without tags, AAC."""
+_OGG_SOUNDS = (b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   ")
+_BEGINNING = 40
+"""Bytes of a file that are looked at."""
 _IMAGE_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\x00", b"MM\x00*")
 
 
@@ -58,14 +64,15 @@ class AskOptions(SamplingOptions, total=False):
     max_frames: int | None
     """Most frames of each video; a longer one is read more sparsely."""
     start_s: float | None
-    """Time from which each video is read."""
+    """Time from which each video and sound is read."""
     end_s: float | None
     """Time up to which."""
     max_tokens: int | None
     """Most visual tokens of a conversation before pruning; pictures are made smaller to keep it."""
 
 
-_FRAMES = frozenset(("fps", "max_frames", "start_s", "end_s"))
+_TIMES = ("start_s", "end_s")
+_FRAMES = ("fps", "max_frames")
 
 
 @dataclass(frozen=True)
@@ -111,14 +118,15 @@ def build_request(
 
 def media_parts(media: Media, options: AskOptions) -> tuple[Part, ...]:
     """Media as parts of a message; those of a conversation are in it already."""
-    chosen = {name: value for name, value in options.items() if name in _FRAMES and value is not None}
+    times, frames = _given(options, _TIMES), _given(options, _FRAMES)
     if isinstance(media, Conversation):
         parts: tuple[Part, ...] = ()
     else:
-        parts = tuple(_part(one, chosen) for one in _several(media))
-    if chosen and not any(isinstance(part, VideoPart) for part in parts):
+        parts = tuple(_part(one, times, frames) for one in _several(media))
+    has_video = any(isinstance(part, VideoPart) for part in parts)
+    if (frames and not has_video) or (times and not any(isinstance(p, VideoPart | AudioPart) for p in parts)):
         raise InputError(
-            f"{', '.join(chosen)}: there is no video here to choose frames of. The videos of a "
+            f"{', '.join([*frames, *times])}: there is no video here to choose frames of. The videos of a "
             "conversation have such settings of their own."
         )
     return parts
@@ -167,32 +175,49 @@ def shown_range(conversation: Conversation) -> tuple[float, float]:
     )
 
 
-def _part(media: OneMedia, frames: dict[str, Any]) -> Part:
-    """One piece of media as a part of a message; ``frames`` are fields of ``VideoPart``, for a video."""
+def _given(options: AskOptions, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in names and value is not None}
+
+
+def _part(media: OneMedia, times: dict[str, Any], frames: dict[str, Any]) -> Part:
+    """One piece of media as a part of a message: a video has ``times`` and ``frames``, a sound ``times``."""
     if isinstance(media, VideoPart):
-        return replace(media, **frames)
-    if isinstance(media, ImagePart | AudioPart):
+        return replace(media, **times, **frames)
+    if isinstance(media, AudioPart):
+        return replace(media, **times)
+    if isinstance(media, ImagePart):
         return media
     if isinstance(media, FrameBatch):
-        return VideoPart(source=media, **frames)
-    if isinstance(media, np.ndarray):
+        return VideoPart(source=media, **times, **frames)
+    if isinstance(media, AudioClip):
+        return AudioPart(source=media, **times)
+    if isinstance(media, np.ndarray) or is_image(media):
         return ImagePart(source=media)
-    return ImagePart(source=media) if is_image(media) else VideoPart(source=media, **frames)
+    return AudioPart(source=media, **times) if is_sound(media) else VideoPart(source=media, **times, **frames)
 
 
 def is_image(source: Source) -> bool:
     """Whether a source is a still image: by how its bytes begin, a URL by its ending. A GIF is a video."""
+    return _is_kind(source, _IMAGE_SUFFIXES, _begins_as_image)
+
+
+def is_sound(source: Source) -> bool:
+    """Whether a source is sound alone, as ``is_image`` finds it; other containers count as videos."""
+    return _is_kind(source, _SOUND_SUFFIXES, _begins_as_sound)
+
+
+def _is_kind(source: Source, suffixes: set[str], begins: Callable[[bytes], bool]) -> bool:
     if isinstance(source, str) and source.startswith(("http://", "https://")):
-        return Path(urlsplit(source).path).suffix.lower() in _IMAGE_SUFFIXES
+        return Path(urlsplit(source).path).suffix.lower() in suffixes
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        return path.is_file() and _begins_as_image(_beginning(path))
+        return path.is_file() and begins(_beginning(path))
     if isinstance(source, bytes):
-        return _begins_as_image(source[:16])
+        return begins(source[:_BEGINNING])
     start = source.tell()
-    beginning = source.read(16)
+    beginning = source.read(_BEGINNING)
     source.seek(start)
-    return _begins_as_image(beginning)
+    return begins(beginning)
 
 
 def _several(media: OneMedia | Sequence[OneMedia] | None) -> Sequence[OneMedia]:
@@ -205,9 +230,15 @@ def _several(media: OneMedia | Sequence[OneMedia] | None) -> Sequence[OneMedia]:
 
 def _beginning(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(16)
+        return file.read(_BEGINNING)
 
 
 def _begins_as_image(beginning: bytes) -> bool:
     is_webp = beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP"
     return beginning.startswith(_IMAGE_BEGINNINGS) or is_webp or beginning[4:12] == b"ftypavif"
+
+
+def _begins_as_sound(beginning: bytes) -> bool:
+    is_wave = beginning[:4] in (b"RIFF", b"RF64") and beginning[8:12] == b"WAVE"
+    is_ogg = beginning.startswith(b"OggS") and beginning[28:].startswith(_OGG_SOUNDS)
+    return beginning.startswith(_SOUND_BEGINNINGS) or is_wave or is_ogg or beginning[4:11] == b"ftypM4A"
