@@ -9,7 +9,7 @@ def letter_pieces(vocab_size: int) -> bytes:
     """A ``tokenizer.model``: unknown 0, begin 1, end 2, ``[INST]`` 3, ``[/INST]`` 4, then letters."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(["what is seen here<>/VdeoImag?.", "a cat runs to the dog"] * 20),
+        sentence_iterator=iter(["what is seen or heard here<>/VdeoImagAu?.", "a cat runs to the dog"] * 20),
         model_writer=model,
         model_type="char",
         vocab_size=vocab_size,

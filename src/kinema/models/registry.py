@@ -84,6 +84,7 @@ FAMILIES = (
             "internvideo2_stage2",
             "internvideo2_clip",
             "internvideo2_chat",
+            "internvideo2_captioner",
             "InternVideo2_VideoChat2",
         ),
         part_types={

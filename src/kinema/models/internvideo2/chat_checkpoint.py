@@ -1,7 +1,6 @@
 """InternVideo2-Chat from files and into folders, strictly; low-rank updates are merged as they are read."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -10,20 +9,18 @@ from torch import Tensor
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import TensorSource, open_checkpoint
-from kinema.hub.generation import GenerationDefaults
 from kinema.hub.lora import LoraConfig, LoraFiles
-from kinema.hub.sentence_pieces import MODEL, read_sentence_pieces, save_sentence_pieces
-from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
+from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
 from kinema.models.internvideo2.chat_keys import chat_keymap
 from kinema.models.internvideo2.chat_processor import ChatProcessor, ChatProcessorConfig
 from kinema.models.internvideo2.chat_shapes import chat_sizes
 from kinema.models.internvideo2.config_json import build_config, processor_settings, write_config
 from kinema.models.internvideo2.file_kinds import CHAT_TYPE
+from kinema.models.internvideo2.inst_folder import read_generation, read_pieces, write_folder
 from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.models.loaded import Loaded
-from kinema.models.parts import check_vocabulary, folder_of
-from kinema.processors.sentence_pieces import SentencePieceTokenizer
+from kinema.models.parts import folder_of
 
 PUBLISHED_CHAT_TYPE = "InternVideo2_VideoChat2"
 """``model_type`` of the released folders, whose sizes are read from shapes."""
@@ -117,13 +114,7 @@ def load_processor(
     if compat != "official":
         raise WeightsError(f"InternVideo2-Chat knows compat='official' only, got {compat!r}.")
     home = folder_of(source if tokenizer is None else tokenizer)
-    model, legacy = read_sentence_pieces(home)
-    try:
-        pieces = SentencePieceTokenizer(model, legacy=legacy)
-    except RuntimeError as error:
-        raise WeightsError(f"{home / MODEL}: not a SentencePiece model ({error}).") from error
-    is_apart = tokenizer is not None
-    check_vocabulary(home, pieces.num_pieces, config.language.vocab_size, is_apart=is_apart)
+    pieces = read_pieces(home, config.language.vocab_size, is_apart=tokenizer is not None)
     settings = processor_settings(source, CHAT_TYPE)
     if settings:
         return ChatProcessor(pieces, build_config(ChatProcessorConfig, settings))
@@ -159,21 +150,7 @@ def save_chat(
         WeightsError: if the folder holds something.
     """
     content = write_config(CHAT_TYPE, model.config, dtype=dtype_name(model.parameters()))
-    content["processor"] = asdict(processor.config)
-    tokenizer = processor.tokenizer
-    with new_folder(folder) as unfinished:
-        write_tensors(unfinished, _official(model), max_shard_bytes=max_shard_bytes)
-        write_json(unfinished / "config.json", content)
-        save_sentence_pieces(
-            unfinished,
-            tokenizer.model,
-            legacy=tokenizer.legacy,
-            added_tokens=tokenizer.added_tokens,
-            padding_side="right",
-        )
-        GenerationDefaults(eos_token_ids=processor.stop_token_ids).save(unfinished)
-        if card is not None:
-            card.save(unfinished)
+    write_folder(folder, content, _official(model), processor, card, max_shard_bytes=max_shard_bytes)
 
 
 def _official(model: InternVideo2Chat) -> Iterator[tuple[str, Tensor]]:
@@ -194,7 +171,5 @@ def _loaded(
 ) -> Loaded[InternVideo2Chat, ChatProcessor]:
     processor = load_processor(source, model.config, compat=compat, tokenizer=tokenizer)
     folder = folder_of(source)
-    generation = GenerationDefaults(eos_token_ids=processor.stop_token_ids)
-    if (folder / "generation_config.json").is_file():
-        generation = GenerationDefaults.load(folder)
+    generation = read_generation(folder, processor)
     return Loaded(model=model, processor=processor, generation=generation, folder=folder)

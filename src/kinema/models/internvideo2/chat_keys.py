@@ -18,7 +18,7 @@ def chat_keymap(config: ChatConfig) -> KeyMap:
         (
             *encoder_rules(config.vision.patch_size, theirs=PREFIX, ours="vision_encoder.", scales="raw"),
             Rename("vision_layernorm.*", "vision_norm.*"),
-            *_bridge_rules(config.bridge.hidden_size),
+            *bridge_rules(config.bridge.hidden_size),
             Rename("project_up.*", "up_projection.*"),
             Rename("project_down.*", "down_projection.*"),
             *decoder_rules(
@@ -28,7 +28,8 @@ def chat_keymap(config: ChatConfig) -> KeyMap:
     )
 
 
-def _bridge_rules(width: int) -> tuple[Rule, ...]:
+def bridge_rules(width: int) -> tuple[Rule, ...]:
+    """The rules of the Q-Former and its queries, which a model that hears has under the same names."""
     embeddings = "qformer.bert.embeddings."
     layers, ours = "qformer.bert.encoder.layer.*.", "connector.layers.*."
     return (

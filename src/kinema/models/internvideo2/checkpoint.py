@@ -18,9 +18,15 @@ import torch
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import TensorSource, open_checkpoint, read_json
-from kinema.models.internvideo2 import chat_checkpoint, clip_checkpoint, stage2_checkpoint
+from kinema.models.internvideo2 import (
+    captioner_checkpoint,
+    chat_checkpoint,
+    clip_checkpoint,
+    stage2_checkpoint,
+)
 from kinema.models.internvideo2.clip_assembly import assembled_files
 from kinema.models.internvideo2.file_kinds import (
+    CAPTIONER_TYPE,
     CHAT_TYPE,
     CLIP_TYPE,
     STAGE2_TYPE,
@@ -69,6 +75,9 @@ _CHAT = _Kind(chat_checkpoint.load, chat_checkpoint.load_outline, chat_checkpoin
 _KINDS = {
     CHAT_TYPE: _CHAT,
     chat_checkpoint.PUBLISHED_CHAT_TYPE: _CHAT,
+    CAPTIONER_TYPE: _Kind(
+        captioner_checkpoint.load, captioner_checkpoint.load_outline, captioner_checkpoint.save_captioner
+    ),
     CLIP_TYPE: _Kind(clip_checkpoint.load, clip_checkpoint.load_outline, clip_checkpoint.save_clip),
     STAGE2_TYPE: _Kind(stage2_checkpoint.load, stage2_checkpoint.load_outline, stage2_checkpoint.save_stage2),
 }

@@ -11,9 +11,10 @@ from kinema.models.parts import MissingPart, vocabulary_part
 STAGE2_TYPE = "internvideo2_stage2"
 CLIP_TYPE = "internvideo2_clip"
 CHAT_TYPE = "internvideo2_chat"
+CAPTIONER_TYPE = "internvideo2_captioner"
 STUDENT_TYPE = "internvideo2_student"
 CLASSIFIER_TYPE = "internvideo2_classifier"
-WRITTEN_TYPES = (STAGE2_TYPE, CLIP_TYPE, CHAT_TYPE, STUDENT_TYPE, CLASSIFIER_TYPE)
+WRITTEN_TYPES = (STAGE2_TYPE, CLIP_TYPE, CHAT_TYPE, CAPTIONER_TYPE, STUDENT_TYPE, CLASSIFIER_TYPE)
 """``model_type`` of the folders we write."""
 TOWER_TYPE, VIDEOMAE_TYPE = "internvideo2_tower", "videomae"
 """Of files that hold a teacher; no folder has them."""

@@ -48,6 +48,11 @@ class BEATsConfig:
             )
 
     @property
+    def head_dim(self) -> int:
+        """d, the width of one head."""
+        return self.hidden_size // self.num_heads
+
+    @property
     def residual_scale(self) -> float:
         """DeepNorm's factor of what a layer's parts are added to (arXiv 2203.00555)."""
         return (2 * self.num_layers) ** 0.25
