@@ -3,7 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from directions import Directions
 
+from kinema.datasets.drawn_once import DrawnOnce
 from kinema.datasets.mixture import mixture
 from kinema.errors import ConfigError
 from kinema.models.internvideo2.start import start_student
@@ -11,10 +13,11 @@ from kinema.models.internvideo2.student import StudentConfig
 from kinema.models.internvideo2.teachers import ClipTeacher, FrameTeacher, MotionTeacher
 from kinema.modules.vision.internvideo2 import InternVideo2Tower, InternVideo2VisionConfig
 from kinema.modules.vision.videomae import VideoMAE, VideoMAEConfig
-from kinema.processors.messages import Conversation, Message, VideoPart
-from kinema.processors.pairs import PairInputs
+from kinema.processors.clip_training import ClipTraining, ClipTrainingConfig
+from kinema.processors.drawn_frames import FrameDraw
 from kinema.recipes.internvideo2_stage1 import DISTILLED, STAGE1, distil, stage1
 from kinema.training.loop import RunConfig, train
+from kinema.training.teacher_cache import CachedTeacher
 
 SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_layers": 4, "num_heads": 2, "patch_size": 4}
 VISION = InternVideo2VisionConfig(**SIZES, num_frames=8, image_size=8)
@@ -23,25 +26,20 @@ STUDENT = StudentConfig(
 )
 
 
-class Clips:
-    """Clips of 16 frames of one colour."""
-
-    def sample(self, index: int, rng: np.random.Generator) -> Conversation:
-        frames = np.full((16, 8, 8, 3), index % 256, dtype=np.uint8)
-        return Conversation(messages=(Message(role="user", parts=(VideoPart(source=frames),)),))
+DATA = mixture((Directions(8, num_frames=20), 1.0))
+TRAINING = ClipTraining(ClipTrainingConfig())
 
 
-class ClipProcessor:
-    """Frames as they are."""
+def short(stage, **changes):
+    """A stage on clips of 8 x 8 pixels."""
+    return replace(stage, processor={**stage.processor, "size": 8}, **changes)
 
-    def __call__(self, conversations, *, with_labels):
-        frames = [torch.from_numpy(talk.messages[0].parts[0].source) for talk in conversations]
-        pixels = torch.stack(frames).permute(0, 1, 4, 2, 3) / 255
-        return PairInputs(pixel_values=pixels, input_ids=torch.zeros(len(frames), 1, dtype=torch.long))
 
-    def with_settings(self, **settings):
-        assert not settings
-        return self
+def learned(student, stage, folder):
+    """What a student is after a stage."""
+    torch.manual_seed(0)
+    train(student, TRAINING, [stage], RunConfig(out_dir=folder, num_workers=0))
+    return student.state_dict()
 
 
 @pytest.fixture
@@ -55,7 +53,7 @@ def teachers():
 
 
 def test_stage_1_is_the_published_one(teachers):
-    (stage,) = stage1("1b", mixture((Clips(), 1.0)), 1_100_000, **teachers)
+    (stage,) = stage1("1b", DATA, 1_100_000, **teachers)
     assert list(stage.learning_rates.values()) == pytest.approx([2.4e-3] * 6)
     assert stage.batch_size == 4096
     assert stage.num_steps == 268 * 301
@@ -63,37 +61,93 @@ def test_stage_1_is_the_published_one(teachers):
     assert stage.schedule.final_ratio == pytest.approx(1 / 15)
     assert (stage.optimizer.betas, stage.optimizer.eps) == ((0.9, 0.98), 1e-6)
     assert (stage.optimizer.weight_decay, stage.optimizer.max_grad_norm) == (0.05, 3.0)
-    (larger,) = stage1("6b", mixture((Clips(), 1.0)), 2_000_000, **teachers)
+    (larger,) = stage1("6b", DATA, 2_000_000, **teachers)
     assert list(larger.learning_rates.values()) == pytest.approx([1.2e-3] * 6)
     assert [STAGE1[size].student.vision.drop_path for size in ("1b", "6b")] == [0.25, 0.3]
 
 
 def test_distillation_is_the_published_one():
     teacher = ClipTeacher(InternVideo2Tower(VISION, 6), num_layers=2, interval=1.5)
-    (stage,) = distil("l14", mixture((Clips(), 1.0)), 1_100_000, teacher=teacher)
+    (stage,) = distil("l14", DATA, 1_100_000, teacher=teacher)
     assert (stage.batch_size, stage.optimizer.max_grad_norm) == (2048, 5.0)
     assert list(stage.learning_rates.values()) == pytest.approx([8e-3] * 4)
     assert stage.loss.frame_stride == 1
     assert DISTILLED["s14"].epochs == 101
 
 
+def test_clips_are_cropped_at_several_scales_and_mirrored_but_for_something_something(teachers):
+    (stage,) = stage1("1b", DATA, 8, **teachers)
+    clips = stage.processor
+    assert clips["augmentation"].crop.scales == (1.0, 0.875, 0.75, 0.66)
+    assert clips["augmentation"].flip_share == 0.5
+    assert clips["augmentation"].rand_augment is clips["augmentation"].erasing is None
+    assert clips["unflipped"] == ("ssv2",)
+    assert (clips["size"], clips["frames"]) == (224, FrameDraw(num_frames=16, rule="stage1"))
+    (stage,) = distil("s14", DATA, 8, teacher=teachers["clip_teacher"])
+    assert stage.processor == {**clips, "frames": FrameDraw(num_frames=8, rule="stage1")}
+
+
 def test_a_small_student_goes_through_both_recipes(teachers, tmp_path):
-    data = mixture((Clips(), 1.0))
-    (stage,) = stage1("1b", data, 8, **teachers)
-    run = RunConfig(out_dir=tmp_path / "stage1", num_workers=0)
+    (stage,) = stage1("1b", DATA, 8, **teachers)
     student = start_student(STUDENT, seed=0)
     before = {name: parameter.detach().clone() for name, parameter in student.named_parameters()}
-    train(student, ClipProcessor(), [replace(stage, num_steps=2, batch_size=4)], run)
+    learned(student, short(stage, num_steps=2, batch_size=4), tmp_path / "stage1")
     assert all(not torch.equal(parameter, before[name]) for name, parameter in student.named_parameters())
     small = start_student(replace(STUDENT, mae_layers=0), seed=0)
     teacher = ClipTeacher(student.vision_encoder, num_layers=2, interval=1.5)
-    (stage,) = distil("s14", data, 8, teacher=teacher)
-    train(
-        small,
-        ClipProcessor(),
-        [replace(stage, num_steps=1, batch_size=2)],
-        replace(run, out_dir=tmp_path / "s"),
-    )
+    for size in DISTILLED:
+        (stage,) = distil(size, DATA, 8, teacher=teacher)
+        learned(small, short(stage, num_steps=1, batch_size=2), tmp_path / size)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_a_student_learns_the_same_of_teachers_that_keep_their_features(both, teachers, tmp_path):
+    """Two rounds: the second is served from disk."""
+    once = mixture((DrawnOnce(source=Directions(8, num_frames=20)), 1.0))
+    if not both:
+        teachers = {"teacher": ClipTeacher(teachers["clip_teacher"].tower, num_layers=2, interval=1.5)}
+    recipe, size = (stage1, "1b") if both else (distil, "s14")
+    config = STUDENT if both else replace(STUDENT, mae_layers=0)
+    states = []
+    for keeps in (False, True):
+        asked = teachers
+        if keeps:
+            asked = {
+                name: CachedTeacher(teacher, tmp_path / name, dtype=torch.float32)
+                for name, teacher in teachers.items()
+            }
+        (stage,) = recipe(size, once, 4, **asked)
+        stage = short(stage, num_steps=2, batch_size=4, order=InTurn())
+        states.append(learned(start_student(config, seed=0), stage, tmp_path / f"keeps_{keeps}"))
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+    files = [len(list((tmp_path / name).glob("*.safetensors"))) for name in teachers]
+    assert files == [4] * len(teachers)
+
+
+class InTurn:
+    """The same four samples in every batch."""
+
+    def batch(self, step, batch_size):
+        return range(batch_size)
+
+
+def test_features_are_not_kept_of_clips_that_are_drawn_anew(teachers, tmp_path):
+    kept = {name: CachedTeacher(teacher, tmp_path / name) for name, teacher in teachers.items()}
+    with pytest.raises(ConfigError, match="Draw them once, by datasets"):
+        stage1("1b", DATA, 8, **kept)
+    with pytest.raises(ConfigError, match="Draw them once, by datasets"):
+        distil("s14", DATA, 8, teacher=kept["clip_teacher"])
+
+
+def test_another_crop_gets_features_of_its_own(teachers, tmp_path):
+    kept = CachedTeacher(teachers["clip_teacher"], tmp_path, dtype=torch.float32)
+    (stage,) = distil("s14", mixture((DrawnOnce(source=Directions(8)), 1.0)), 8, teacher=kept)
+    for seed in (0, 1, 0):
+        source = DrawnOnce(source=Directions(8), seed=seed)
+        clip = TRAINING.with_settings(**short(stage).processor)([source.sample(0, np.random.default_rng(0))])
+        found, expected = kept(clip.pixel_values), teachers["clip_teacher"](clip.pixel_values)
+        assert torch.equal(found.tokens, expected.tokens)
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
 
 
 def test_a_student_starts_as_published():
@@ -110,4 +164,4 @@ def test_a_student_starts_as_published():
 
 def test_an_unknown_size_is_named(teachers):
     with pytest.raises(ConfigError, match="no size 'xl'; there are 1b, 6b"):
-        stage1("xl", mixture((Clips(), 1.0)), 8, **teachers)
+        stage1("xl", DATA, 8, **teachers)

@@ -122,6 +122,29 @@ def test_a_cache_serves_teachers_that_do_not_pool(motion_teacher, tmp_path):
     torch.testing.assert_close(features.tokens, expected, atol=4e-3, rtol=0)  # bfloat16
 
 
+def test_a_folder_belongs_to_one_teacher_and_one_dtype(frame_teacher, motion_teacher, tmp_path):
+    CachedTeacher(frame_teacher, tmp_path / "frame")(batch().pixel_values)
+    CachedTeacher(frame_teacher, tmp_path / "frame")  # the same again
+    others = [
+        (motion_teacher, torch.bfloat16),
+        (frame_teacher, torch.float32),
+        (FrameTeacher(frame_teacher.tower, num_layers=1), torch.bfloat16),
+    ]
+    for teacher, dtype in others:
+        with pytest.raises(ConfigError, match="take another folder"):
+            CachedTeacher(teacher, tmp_path / "frame", dtype=dtype)
+    with torch.no_grad():
+        frame_teacher.tower.pool.out.bias += 1
+    with pytest.raises(ConfigError, match="take another folder"):
+        CachedTeacher(frame_teacher, tmp_path / "frame")
+
+
+def test_features_of_nobody_known_are_not_served(frame_teacher, tmp_path):
+    (tmp_path / "0.safetensors").touch()
+    with pytest.raises(ConfigError, match="a teacher that is not noted"):
+        CachedTeacher(frame_teacher, tmp_path)
+
+
 def test_a_student_of_other_teachers_is_refused(frame_teacher, motion_teacher):
     with pytest.raises(ConfigError, match="its mae_layers is 0"):
         TeacherAlignment(clip_teacher=frame_teacher)(student(), batch())

@@ -2,11 +2,16 @@
 
 arXiv 2403.15377, 3.1 and its tables of pre-training; OpenGVLab/InternVideo, the scripts of both. A run needs
 the teachers' weights and a list of videos (K-Mash: 1.1 million for the 1B and the small models, 2 million for
-the 6B), which are not ours to ship. The published crops at several scales and flips are up to the data.
+the 6B), which are not ours to ship. ``datasets.action_lists`` reads such a list (``COLLECTIONS``), and
+``processors.clip_training`` draws clips as a stage says.
+
+Teachers' features can be kept (``training.teacher_cache``) where clips are drawn once, which the released
+runs do not: then every epoch shows the same crops.
 """
 
 from dataclasses import dataclass, replace
 
+from kinema.datasets.drawn_once import DrawnOnce
 from kinema.datasets.mixture import Mixture
 from kinema.errors import ConfigError
 from kinema.models.internvideo2.config import (
@@ -21,11 +26,15 @@ from kinema.models.internvideo2.config import (
 from kinema.models.internvideo2.student import StudentConfig
 from kinema.models.internvideo2.teachers import Teacher
 from kinema.modules.vision.internvideo2 import InternVideo2VisionConfig
+from kinema.processors.augment import ClipAugmentation
+from kinema.processors.drawn_frames import FrameDraw
+from kinema.processors.random_crops import MultiScaleCrop
 from kinema.training.distillation import TeacherAlignment
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
+from kinema.training.teacher_cache import CachedTeacher
 
 PARTS = ("vision_encoder", "clip_positions", "clip_decoders", "clip_pooled_decoder")
 MAE_PARTS = ("mae_positions", "mae_decoders")
@@ -34,6 +43,10 @@ MAE_PARTS = ("mae_positions", "mae_decoders")
 UNDECAYED = ("vision_encoder.encoder.positions", "clip_positions")
 MAE_UNDECAYED = ("mae_positions",)
 """Position tables, which weight decay leaves alone."""
+
+AUGMENTATION = ClipAugmentation(crop=MultiScaleCrop(scales=(1.0, 0.875, 0.75, 0.66)), flip_share=0.5)
+UNFLIPPED = ("ssv2",)
+"""Something-Something tells left from right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +111,13 @@ def stage1(
 
     Args:
         size: a key of ``STAGE1``.
-        data: clips of 16 frames; the student and the CLIP teacher see every second one.
+        data: videos, of which 16 frames are drawn; the student and the CLIP teacher see every second one.
         num_samples: how many clips an epoch has.
         clip_teacher: InternViT-6B, its last 6 layers.
         mae_teacher: VideoMAE V2-g, its last 4 layers.
 
     Raises:
-        ConfigError: if there is no such size.
+        ConfigError: if there is no such size, or a teacher keeps features of clips that are drawn anew.
     """
     published = _find(STAGE1, size)
     loss = TeacherAlignment(clip_teacher=clip_teacher, mae_teacher=mae_teacher, mask_ratio=0.8)
@@ -117,12 +130,12 @@ def distil(size: str, data: Mixture, num_samples: int, *, teacher: Teacher) -> l
 
     Args:
         size: a key of ``DISTILLED``.
-        data: clips of 8 frames.
+        data: videos, of which 8 frames are drawn.
         num_samples: how many clips an epoch has.
         teacher: the 1B after stage 2, as a ``ClipTeacher``.
 
     Raises:
-        ConfigError: if there is no such size.
+        ConfigError: if there is no such size, or the teacher keeps features of clips that are drawn anew.
     """
     published = _find(DISTILLED, size)
     loss = TeacherAlignment(clip_teacher=teacher, mask_ratio=0.8, frame_stride=1)
@@ -138,6 +151,8 @@ def _stage(
     parts: tuple[str, ...],
     undecayed: tuple[str, ...],
 ) -> Stage:
+    _check_draws(loss, data)
+    num_frames = published.student.vision.num_frames * loss.frame_stride
     return Stage(
         name=name,
         learning_rates=dict.fromkeys(parts, published.learning_rate),
@@ -157,7 +172,24 @@ def _stage(
             eps=1e-6,
             max_grad_norm=published.max_grad_norm,
         ),
+        processor={
+            "size": published.student.vision.image_size,
+            "frames": FrameDraw(num_frames=num_frames, rule="stage1"),
+            "augmentation": AUGMENTATION,
+            "unflipped": UNFLIPPED,
+        },
     )
+
+
+def _check_draws(loss: TeacherAlignment, data: Mixture) -> None:
+    """Features that are kept are of no use to a crop that never comes again."""
+    keeps = any(isinstance(teacher, CachedTeacher) for teacher in (loss.clip_teacher, loss.mae_teacher))
+    if keeps and not all(isinstance(source, DrawnOnce) for source, _ in data.parts):
+        raise ConfigError(
+            "a teacher keeps its features, and clips would be cropped anew in every epoch, so that none is "
+            "found again. Draw them once, by datasets.drawn_once.DrawnOnce, or take the teacher without "
+            "its cache."
+        )
 
 
 def _find(table: dict[str, Published], size: str) -> Published:

@@ -58,7 +58,14 @@ class Teacher(Protocol):
         """Move to a device."""
 
 
-class FrameTeacher(nn.Module):
+class TeacherModule(nn.Module):
+    """A teacher that is a network of its own."""
+
+    settings: tuple[object, ...]
+    """What its features depend on, beside its weights and the clip."""
+
+
+class FrameTeacher(TeacherModule):
     """InternViT-6B with its attention pool: every frame is an image (OpenGVLab
     ``internvl_clip_vision.py``)."""
 
@@ -72,6 +79,7 @@ class FrameTeacher(nn.Module):
         super().__init__()
         _check_layers(num_layers, len(tower.encoder.layers))
         self.tower, self.num_layers = tower.eval().requires_grad_(False), num_layers
+        self.settings = (num_layers, tower.encoder.config)
 
     @torch.no_grad()
     def forward(self, pixel_values: Tensor) -> TeacherFeatures:
@@ -88,7 +96,7 @@ class FrameTeacher(nn.Module):
         )
 
 
-class ClipTeacher(nn.Module):
+class ClipTeacher(TeacherModule):
     """A video tower that teaches smaller ones; the layers it teaches lie apart."""
 
     def __init__(self, tower: InternVideo2Tower, *, num_layers: int = 6, interval: float = 3.34) -> None:
@@ -105,6 +113,7 @@ class ClipTeacher(nn.Module):
         self.taught = sorted(depth - 1 - int(index * interval) for index in range(num_layers))
         _check_layers(depth - self.taught[0], depth)
         self.tower = tower.eval().requires_grad_(False)
+        self.settings = (self.taught, tower.encoder.config)
 
     @torch.no_grad()
     def forward(self, pixel_values: Tensor) -> TeacherFeatures:
@@ -119,7 +128,7 @@ class ClipTeacher(nn.Module):
         )
 
 
-class MotionTeacher(nn.Module):
+class MotionTeacher(TeacherModule):
     """VideoMAE V2-g: the last layers' tokens, of which the very last are normed (OpenGVLab
     ``videomae.py``)."""
 
@@ -127,6 +136,7 @@ class MotionTeacher(nn.Module):
         super().__init__()
         _check_layers(num_layers, len(encoder.layers))
         self.encoder, self.num_layers = encoder.eval().requires_grad_(False), num_layers
+        self.settings = (num_layers, encoder.config)
 
     @torch.no_grad()
     def forward(self, pixel_values: Tensor) -> TeacherFeatures:
