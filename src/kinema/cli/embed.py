@@ -43,7 +43,10 @@ def embed(
     ] = None,
     modality: Annotated[
         str | None,
-        typer.Option(help="What the files are, such as video or audio; needed where a model embeds several."),
+        typer.Option(
+            help="What the files are, such as video, audio, or audio_video for a clip with its sound; needed "
+            "where a model embeds several."
+        ),
     ] = None,
     part: Parts = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Files held in memory at a time.")] = 8,

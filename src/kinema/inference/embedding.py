@@ -103,9 +103,19 @@ class EmbeddingModel:
         """Vectors of pictures: files, or uint8 RGB (H, W, 3). Arguments and errors are those of ``embed``."""
         return self.embed(media, "image", **options)
 
-    def embed_video(self, media: Any, **options: Unpack[EmbedOptions]) -> Vectors:
-        """Vectors of clips: files, folders of images, or ``FrameBatch``; see ``embed``."""
-        return self.embed(media, "video", **options)
+    def embed_video(
+        self, media: Any, *, with_sound: bool = False, **options: Unpack[EmbedOptions]
+    ) -> Vectors:
+        """Vectors of clips: files, folders of images, or ``FrameBatch``; see ``embed``.
+
+        Args:
+            media: one, or a list of them.
+            with_sound: one vector of what is seen and heard, of a model that joins both, such as stage 2 of
+                InternVideo2: files with a sound track, or a list of tuples (clip, sound). It is the kind
+                ``"audio_video"`` of the other methods.
+            **options: see ``EmbedOptions``.
+        """
+        return self.embed(media, "audio_video" if with_sound else "video", **options)
 
     def embed_audio(self, media: Any, **options: Unpack[EmbedOptions]) -> Vectors:
         """Vectors of sound: sound files, sound tracks of video files, or ``AudioClip``; see ``embed``."""

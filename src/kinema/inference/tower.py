@@ -3,7 +3,7 @@
 B files or texts, N text positions, P width of the space.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, runtime_checkable
@@ -18,6 +18,9 @@ from kinema.processors.text_inputs import TextInputs
 
 _TEXT_BATCH_SIZE = 256
 
+Seen = Tensor | tuple[Tensor, ...]
+"""What a network takes of media: a tensor, or several where it sees and hears at once."""
+
 
 class EmbeddingNetwork(Protocol):
     """Puts media of one kind, and text, into one space."""
@@ -31,8 +34,9 @@ class EmbeddingNetwork(Protocol):
         """The weights, as every ``nn.Module`` gives them."""
         ...
 
-    def embed_pixels(self, pixel_values: Tensor) -> Tensor:
-        """Unit vectors of media, (B, ...) to (B, P)."""
+    @property
+    def embed_pixels(self) -> Callable[..., Tensor]:
+        """A method: unit vectors of media, (B, ...) to (B, P); an argument each tensor of ``Seen``."""
         ...
 
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
@@ -44,8 +48,9 @@ class EmbeddingNetwork(Protocol):
 class MatchingNetwork(Protocol):
     """Looks at media and a text together, which costs more than comparing their vectors and tells more."""
 
-    def match_pixels(self, pixel_values: Tensor, input_ids: Tensor) -> Tensor:
-        """How well one text, (1, N), belongs to each of some media, (B, ...): (B,) logits."""
+    @property
+    def match_pixels(self) -> Callable[..., Tensor]:
+        """A method: how well a text, (1, N), the last argument, belongs to each of some media, (B,)."""
         ...
 
 
@@ -62,7 +67,7 @@ class EmbeddingProcessor(Protocol):
         """A released checkpoint for every kind of media that this space knows."""
         ...
 
-    def pixels(self, media: Any) -> Tensor:
+    def pixels(self, media: Any) -> Seen:
         """What the network sees of one file."""
         ...
 
@@ -87,7 +92,7 @@ class Tower:
     def media(self, sources: Sequence[Any], batch_size: int) -> Iterator[Tensor]:
         """(B, P) of one batch of files after the other; the files of a batch are read side by side."""
         for batch in self._batches(sources, batch_size):
-            yield torch.cat([_finished(self.network.embed_pixels(rows)) for rows in batch])
+            yield torch.cat([_finished(self.network.embed_pixels(*rows)) for rows in batch])
 
     @torch.inference_mode()
     def matches(self, text: str, sources: Sequence[Any], batch_size: int) -> Iterator[Tensor]:
@@ -103,7 +108,7 @@ class Tower:
             )
         input_ids = self.processor.texts([text]).shortened().input_ids.to(self._weight.device)
         for batch in self._batches(sources, batch_size):
-            logits = [self.network.match_pixels(rows, input_ids) for rows in batch]
+            logits = [self.network.match_pixels(*rows, input_ids) for rows in batch]
             yield torch.cat(logits).float().cpu()
 
     @torch.inference_mode()
@@ -113,24 +118,28 @@ class Tower:
         device = self._weight.device
         return torch.cat([_finished(self.network.embed_text(ids.to(device))) for ids in batches])
 
-    def _batches(self, sources: Sequence[Any], batch_size: int) -> Iterator[list[Tensor]]:
-        """Pixels of one batch of files after the other, where the network is, those of one shape together."""
+    def _batches(self, sources: Sequence[Any], batch_size: int) -> Iterator[list[tuple[Tensor, ...]]]:
+        """What is seen of one batch of files after the other, where the network is; one shape, one tensor."""
         weight = self._weight
         with ThreadPoolExecutor(max_workers=min(batch_size, torch.get_num_threads())) as pool:
             for start in range(0, len(sources), batch_size):
-                pixels = list(pool.map(self.processor.pixels, sources[start : start + batch_size]))
-                yield [rows.to(device=weight.device, dtype=weight.dtype) for rows in _stacked(pixels)]
+                seen = list(pool.map(self.processor.pixels, sources[start : start + batch_size]))
+                yield [
+                    tuple(part.to(device=weight.device, dtype=weight.dtype) for part in rows)
+                    for rows in _stacked(seen)
+                ]
 
     @property
     def _weight(self) -> Tensor:
         return next(self.network.parameters())
 
 
-def _stacked(pixels: list[Tensor]) -> list[Tensor]:
+def _stacked(seen: list[Seen]) -> list[tuple[Tensor, ...]]:
     """One batch where all have one shape; else, as with clips of several lengths, each alone."""
-    if len({rows.shape for rows in pixels}) == 1:
-        return [torch.stack(pixels)]
-    return [rows[None] for rows in pixels]
+    items = [(item,) if isinstance(item, Tensor) else item for item in seen]
+    if len({tuple(part.shape for part in item) for item in items}) == 1:
+        return [tuple(torch.stack(parts) for parts in zip(*items, strict=True))]
+    return [tuple(part[None] for part in item) for item in items]
 
 
 def _finished(vectors: Tensor) -> Tensor:

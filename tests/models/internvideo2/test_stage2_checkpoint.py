@@ -120,7 +120,7 @@ def embedder(folder):
 
 def test_a_model_that_hears_embeds_clips_images_sound_and_text_in_one_space(cases, folders):
     model = embedder(folders["hearing"])
-    assert model.modalities == ("video", "image", "audio")
+    assert model.modalities == ("video", "image", "audio", "audio_video")
     frames = np.random.default_rng(0).integers(0, 256, (2, 30, 40, 3), dtype=np.uint8)
     tone = np.sin(np.arange(44_100, dtype=np.float32) / 20)[:, None].repeat(2, axis=1)
     clip = AudioClip(data=tone, sample_rate=44_100, start_s=0.0)

@@ -84,6 +84,12 @@ def test_text_in_the_light_of_video_sound_and_both_equals_the_original(hearing):
     seen, heard = model.see(hearing.inputs["video"]), model.hear(hearing.inputs["audio"])
     both = model.join(seen, heard)
     hearing.check(both.projection, "av_proj")
+    torch.testing.assert_close(
+        model.embed_audio_video(hearing.inputs["video"], hearing.inputs["audio"]),
+        F.normalize(hearing.outputs["av_proj"], dim=-1),
+        atol=1e-5,
+        rtol=0,
+    )
     text = model.read(hearing.inputs["av_caption.input_ids"], hearing.inputs["av_caption.attention_mask"])
     hearing.check(text.tokens, "text_embeds")
     hearing.check(text.projection, "text_proj")

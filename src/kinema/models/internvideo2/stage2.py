@@ -132,6 +132,15 @@ class InternVideo2Stage2(nn.Module):
         """
         return F.normalize(self.hear(audio_features).projection, dim=-1)
 
+    def embed_audio_video(self, pixel_values: Tensor, audio_features: Tensor) -> Tensor:
+        """Unit vectors of clips with their sound, arguments as for ``see`` and ``hear``, to (B, P).
+
+        Raises:
+            InputError: if the model hears nothing.
+        """
+        both = self.join(self.see(pixel_values), self.hear(audio_features))
+        return F.normalize(both.projection, dim=-1)
+
     def embed_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Unit vectors of texts, (B, N) to (B, P); arguments as for ``read``."""
         return F.normalize(self.read(input_ids, attention_mask).projection, dim=-1)

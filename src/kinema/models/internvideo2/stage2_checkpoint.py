@@ -5,12 +5,11 @@ same tensors under the same names into a folder that ``kinema.load`` takes, with
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
@@ -24,10 +23,11 @@ from kinema.models.internvideo2.config_json import (
     write_config,
 )
 from kinema.models.internvideo2.file_kinds import STAGE2_TYPE
-from kinema.models.internvideo2.stage2 import InternVideo2Stage2, Stage2Config
+from kinema.models.internvideo2.stage2 import InternVideo2Stage2, Kind, Stage2Config
 from kinema.models.internvideo2.stage2_keys import stage2_keymap
 from kinema.models.internvideo2.stage2_processor import Stage2Processor, Stage2ProcessorConfig
 from kinema.models.internvideo2.stage2_shapes import stage2_sizes
+from kinema.models.internvideo2.stage2_towers import FilmTower, SoundTower
 from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.models.loaded import Loaded
 from kinema.models.parts import check_vocabulary, folder_of
@@ -150,40 +150,13 @@ def save_stage2(
             card.save(unfinished)
 
 
-@dataclass(frozen=True)
-class SoundTower:
-    """The ears of a model in the place of its eyes, for whoever embeds media of one kind."""
-
-    model: InternVideo2Stage2
-
-    @property
-    def logit_scale(self) -> Tensor:
-        """As the model's."""
-        return self.model.logit_scale
-
-    def parameters(self) -> Any:
-        """As the model's."""
-        return self.model.parameters()
-
-    def embed_pixels(self, audio_features: Tensor) -> Tensor:
-        """Unit vectors of sounds, (B, L, mel bins) to (B, P)."""
-        return self.model.embed_audio(audio_features)
-
-    def embed_text(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """As the model's."""
-        return self.model.embed_text(input_ids, attention_mask)
-
-    def match_pixels(self, audio_features: Tensor, input_ids: Tensor) -> Tensor:
-        """How well one text, (1, N), belongs to each of some sounds, (B, L, mel bins): (B,) logits."""
-        return self.model.match_one(self.model.hear(audio_features), input_ids)
-
-
 def _loaded(
     model: InternVideo2Stage2, source: Path, compat: str, tokenizer: Path | None = None
 ) -> Loaded[InternVideo2Stage2, Stage2Processor]:
     processor = load_processor(source, model.config, compat=compat, tokenizer=tokenizer)
     beside: list[tuple[Any, Any]] = [(model, processor.with_settings(modality="image"))]
     if model.hearing is not None:
-        beside.append((SoundTower(model), processor.with_settings(modality="audio")))
+        beside.append((SoundTower(model), processor.with_settings(modality=Kind.AUDIO)))
+        beside.append((FilmTower(model), processor.with_settings(modality=Kind.AUDIO_VIDEO)))
     folder = folder_of(source)
     return Loaded(model=model, processor=processor, generation=None, folder=folder, beside=tuple(beside))

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from kinema.errors import ConfigError
+from kinema.errors import ConfigError, InputError
 from kinema.media.audio import read_audio
-from kinema.media.frames import AudioClip
+from kinema.media.frames import AudioClip, FrameBatch
 from kinema.media.sample import sampling_policy
 from kinema.models.internvideo2.config import STAGE2_FRAMES
 from kinema.processors.beats_features import BEATsFeaturesConfig, beats_features
@@ -20,7 +21,7 @@ from kinema.processors.resample import resample
 from kinema.processors.square_media import FrameSize, Media, file_of, read_square_clip, read_square_image
 from kinema.processors.text_inputs import TextInputs, check_texts
 
-MODALITIES = ("video", "image", "audio")
+MODALITIES = ("video", "image", "audio", "audio_video")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,8 @@ class Stage2Processor:
     @property
     def published(self) -> Mapping[str, str]:
         """A released checkpoint for what this one may not do."""
-        return {"audio": "OpenGVLab/InternVideo2-Stage2_6B"}
+        hears = "OpenGVLab/InternVideo2-Stage2_6B"
+        return {"audio": hears, "audio_video": hears}
 
     def with_settings(self, **changes: Any) -> Self:
         """The same with some fields of its config changed, such as ``num_frames``."""
@@ -94,13 +96,15 @@ class Stage2Processor:
             texts = [clean_caption(text) for text in texts]
         return self.tokenizer(texts)
 
-    def pixels(self, media: Media) -> Tensor:
-        """What the network sees or hears of one file.
+    def pixels(self, media: Any) -> Tensor | tuple[Tensor, Tensor]:
+        """What the network sees or hears of one file, as the method for its modality makes it.
 
         Raises:
             InputError: if it is not what this modality takes.
             MediaError: if a file cannot be read, or holds no such thing: a video without a sound track.
         """
+        if self.modality == "audio_video":
+            return self.film(media)
         read = {"video": self.video, "image": self.image, "audio": self.audio}
         return read[self.modality](media)
 
@@ -117,6 +121,27 @@ class Stage2Processor:
             num_frames=settings.num_frames,
             sampling=settings.sampling,
         )
+
+    def film(self, media: Media | tuple[Media, Media]) -> tuple[Tensor, Tensor]:
+        """A clip with its sound: a video file with a sound track, or a tuple of the clip and its sound apart.
+
+        Returns:
+            (T, 3, H, W) and (L, mel bins), as of ``video`` and ``audio``.
+
+        Raises:
+            InputError: if frames come without sound.
+            MediaError: if the file has no sound track.
+        """
+        if isinstance(media, tuple) and len(media) == 2:
+            seen, heard = media
+        elif isinstance(media, FrameBatch | np.ndarray):
+            raise InputError(
+                f"clips are embedded with their sound, and a {type(media).__name__} has none; pass a list "
+                "of tuples (clip, sound), or files with a sound track."
+            )
+        else:
+            seen = heard = media
+        return self.video(seen), self.audio(heard)
 
     def audio(self, media: Media) -> Tensor:
         """Sound: a file, the sound track of a video file, or an ``AudioClip`` of any rate; (L, mel bins).
