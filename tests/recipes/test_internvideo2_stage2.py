@@ -12,6 +12,7 @@ from kinema.models.internvideo2.stage2 import InternVideo2Stage2
 from kinema.models.internvideo2.stage2_sizes import stage2_1b, stage2_6b
 from kinema.processors.aligned import AlignedInputs
 from kinema.processors.messages import Conversation
+from kinema.processors.random_crops import AreaCrop
 from kinema.processors.text_inputs import TextInputs
 from kinema.recipes.internvideo2_stage2 import stage2_paper, stage2_released
 from kinema.training.masked_words import WordMasking
@@ -67,6 +68,14 @@ def test_only_the_first_step_hides_patches_and_only_the_second_learns_from_sound
     assert (unmasked.video_mask_ratio, unmasked.image_mask_ratio) == (0.0, 0.0)
     assert unmasked.weights.keys() - masked.weights.keys() == {"atc", "atm", "amlm"}
     assert masked.gradient == unmasked.gradient == "sum"
+
+
+def test_every_step_crops_and_mirrors_and_changes_no_colour():
+    for stage in (*stage2_released("1b", IMAGES_AND_VIDEOS), *stage2_paper(DATA, DATA)):
+        augmentation = stage.processor["augmentation"]
+        assert augmentation.crop == AreaCrop(min_area=0.5, resampling="bicubic")
+        assert augmentation.flip_share == 0.5
+        assert augmentation.rand_augment is augmentation.erasing is None
 
 
 def test_the_unmasked_step_runs_on_a_model_that_hears(golden_dir):

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from kinema.datasets.joined import Joined
 from kinema.datasets.mixture import mixture
 from kinema.errors import ConfigError
+from kinema.processors.augment import ClipAugmentation
+from kinema.processors.random_crops import AreaCrop
 from kinema.training.alignment import Alignment
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import OneKind
@@ -29,6 +31,9 @@ HEARING = tuple(
     for name in ("audio_projection", "audio_tokens", "vision_tokens", "joint_projection", "match_heads")
 )
 """What of a model that hears lies behind its ears."""
+
+AUGMENTATION = ClipAugmentation(crop=AreaCrop(min_area=0.5, resampling="bicubic"), flip_share=0.5)
+"""Of pictures and clips; no colour is changed."""
 
 UNDECAYED = ("vision_encoder.vision_encoder.encoder.positions",)
 """Position tables, which weight decay leaves alone."""
@@ -139,6 +144,7 @@ def _stage(
         optimizer=OptimizerConfig(
             weight_decay=0.05, undecayed=undecayed, betas=(0.9, 0.98), max_grad_norm=3.0
         ),
+        processor={"augmentation": AUGMENTATION},
     )
 
 

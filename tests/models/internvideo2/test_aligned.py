@@ -9,14 +9,14 @@ from golden_stage2 import stage2_model
 
 from kinema.datasets.joined import Joined
 from kinema.datasets.mixture import mixture
-from kinema.errors import DataError
+from kinema.errors import ConfigError, DataError
 from kinema.media.frames import AudioClip, FrameBatch
 from kinema.models.internvideo2.aligned import AlignedProcessor
 from kinema.models.internvideo2.stage2_processor import Stage2Processor, Stage2ProcessorConfig
 from kinema.processors.beats_features import BEATsFeaturesConfig
 from kinema.processors.bert_text import BertTokenizer
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Message, TextPart, VideoPart
-from kinema.recipes.internvideo2_stage2 import stage2_paper
+from kinema.recipes.internvideo2_stage2 import AUGMENTATION, stage2_paper
 from kinema.training.loop import RunConfig, train
 from kinema.training.masked_words import WordMasking
 from kinema.training.order import OneKind
@@ -70,6 +70,37 @@ def test_samples_of_one_picture_have_one_id(processor):
     ids = processor([first, second, third]).ids.tolist()
     assert ids[0] == ids[1] != ids[2]
     assert all(0 <= number < 2**63 for number in ids)
+
+
+def test_with_an_augmentation_a_seed_draws_frames_and_crop(processor):
+    drawing = processor.with_settings(augmentation=AUGMENTATION, num_frames=2)
+    talks = [replace(sample(clip(0), video="a"), seed=seed) for seed in (1, 1, 2, None)]
+    first, again, other, fixed = drawing(talks).pixel_values
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(fixed, processor([talks[0]]).pixel_values[0])
+
+
+def test_a_picture_is_cropped_as_a_clip_of_one_frame(processor):
+    picture = ImagePart(source=np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8))
+    drawing = processor.with_settings(augmentation=AUGMENTATION)
+    first, other = drawing([replace(sample(picture, video="a"), seed=seed) for seed in (1, 2)]).pixel_values
+    assert first.shape == (1, 3, 28, 28)
+    assert not torch.equal(first, other)
+
+
+def test_any_stretch_of_a_long_sound_is_heard(processor):
+    drawing = processor.with_settings(augmentation=AUGMENTATION)
+    long = AudioPart(source=AudioClip(data=sound(0).source.data[:2000], sample_rate=2000, start_s=0.0))
+    heard = drawing([replace(sample(long, video="a"), seed=seed) for seed in (1, 1, 2)]).audio_features
+    assert heard.shape == (3, 48, 64)
+    assert torch.equal(heard[0], heard[1])
+    assert not torch.equal(heard[0], heard[2])
+
+
+def test_crops_need_a_size(processor):
+    with pytest.raises(ConfigError, match="give it one"):
+        processor.with_settings(augmentation=AUGMENTATION, size=None, keeps_shape=True)
 
 
 @pytest.mark.parametrize(

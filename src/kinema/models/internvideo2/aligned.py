@@ -1,16 +1,23 @@
 """Conversations as batches for stage 2: what is shown and heard, and answers as captions of it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from kinema.errors import DataError
+from kinema.errors import ConfigError, DataError
+from kinema.media.audio import read_audio
 from kinema.media.frames import AudioClip, FrameBatch
+from kinema.media.image import read_image
 from kinema.models.internvideo2.stage2_processor import Stage2Processor
 from kinema.processors.aligned import AlignedInputs
+from kinema.processors.augment import ClipAugmentation
+from kinema.processors.drawn_frames import FrameDraw, read_drawn_frames
+from kinema.processors.fbank import SAMPLE_RATE
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Part, TextPart, VideoPart
 from kinema.processors.text_inputs import TextInputs
 
@@ -26,8 +33,20 @@ class AlignedProcessor:
     Samples that show the same file are of one id, in whichever process they are.
     """
 
-    def __init__(self, processor: Stage2Processor) -> None:
-        self.processor = processor
+    def __init__(self, processor: Stage2Processor, augmentation: ClipAugmentation | None = None) -> None:
+        """Put batches behind a processor.
+
+        Args:
+            processor: reads media and texts.
+            augmentation: what is done to pictures and clips of samples that have a seed, whose frames, and
+                the stretch of whose sound, are then drawn too. None draws nothing.
+
+        Raises:
+            ConfigError: if clips are to be cropped to no size.
+        """
+        if augmentation is not None and processor.config.size is None:
+            raise ConfigError("clips are cropped to squares of the processor's size; give it one.")
+        self.processor, self.augmentation = processor, augmentation
 
     def __call__(self, conversations: Sequence[Conversation], *, with_labels: bool = True) -> AlignedInputs:
         """One sample a conversation; the captions themselves are the labels.
@@ -52,22 +71,41 @@ class AlignedProcessor:
         )
 
     def with_settings(self, **settings: Any) -> "AlignedProcessor":
-        """The same with settings of the processor changed."""
-        return AlignedProcessor(self.processor.with_settings(**settings))
+        """The same with settings of the processor changed, or with another ``augmentation``."""
+        augmentation = settings.pop("augmentation", self.augmentation)
+        return AlignedProcessor(self.processor.with_settings(**settings), augmentation)
 
     def _stacked(self, conversations: Sequence[Conversation], kind: Any) -> torch.Tensor | None:
-        read = {
-            ImagePart: self.processor.image,
-            VideoPart: self.processor.video,
-            AudioPart: self.processor.audio,
-        }
         rows = [
-            read[type(part)](part.source)
+            self._read(part, talk.seed)
             for talk in conversations
             for part in _media(talk)
             if isinstance(part, kind)
         ]
         return torch.stack(rows) if rows else None
+
+    def _read(self, part: Any, seed: int | None) -> torch.Tensor:
+        if self.augmentation is not None and seed is not None:
+            return self._drawn(part, np.random.default_rng(seed))
+        read = {
+            ImagePart: self.processor.image,
+            VideoPart: self.processor.video,
+            AudioPart: self.processor.audio,
+        }
+        return read[type(part)](part.source)
+
+    def _drawn(self, part: Any, rng: np.random.Generator) -> torch.Tensor:
+        settings = self.processor.config
+        if isinstance(part, AudioPart):
+            longest_s = settings.sound.num_samples / SAMPLE_RATE
+            return self.processor.audio(_stretch(part.source, longest_s, rng))
+        if isinstance(part, ImagePart):
+            frames = _picture(part.source)[None]
+        else:
+            frames = read_drawn_frames(part, FrameDraw(num_frames=settings.num_frames, rule="stage2"), rng)
+        assert self.augmentation is not None
+        assert settings.size is not None
+        return self.augmentation(frames, settings.size, rng)
 
     def _texts(self, conversations: Sequence[Conversation], name: str) -> TextInputs:
         return self.processor.texts([_captions(talk)[name] for talk in conversations])
@@ -83,6 +121,20 @@ def _media(talk: Conversation) -> list[Any]:
             "media."
         )
     return media
+
+
+def _picture(source: Any) -> NDArray[np.uint8]:
+    return source if isinstance(source, np.ndarray) else read_image(source)
+
+
+def _stretch(source: Any, longest_s: float, rng: np.random.Generator) -> AudioClip:
+    """Any stretch of a sound, where it is longer than can be heard."""
+    clip = source
+    if not isinstance(clip, AudioClip):
+        clip = read_audio(source, sample_rate=None, num_channels=None)
+    length = round(longest_s * clip.sample_rate)
+    start = int(rng.integers(max(0, len(clip.data) - length) + 1))
+    return replace(clip, data=clip.data[start : start + length])
 
 
 def _captions(talk: Conversation) -> dict[str, str]:
