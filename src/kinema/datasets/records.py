@@ -71,7 +71,18 @@ def read_records(path: Path) -> Iterator[Record]:
             for index, line in enumerate(filled):
                 yield Record(data=_parse(line, f"{path}, record {index}"), file=str(path), index=index)
         return
+    yield from read_json_records(path)
+
+
+def read_json_records(path: Path, field: str | None = None) -> Iterator[Record]:
+    """Read a ``.json`` list of records, or one that an object holds in a field.
+
+    Raises:
+        DataError: if the file holds no such list.
+    """
     records = _parse(path.read_text(encoding="utf-8"), str(path))
+    if field is not None and isinstance(records, Mapping):
+        records = records.get(field)
     if not isinstance(records, list):
         raise DataError(f"{path}: a .json file of records holds a list, got {type(records).__name__}.")
     for index, data in enumerate(records):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from kinema.errors import WeightsError
 from kinema.models.languagebind.config import Modality
 from kinema.models.video_llava.checkpoint import load_connector, load_weights, save
-from kinema.models.video_llava.start import assemble, load_language_model
+from kinema.models.video_llava.start import assemble
 
 TEXT = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
 
@@ -75,8 +75,8 @@ def test_what_was_put_together_can_be_saved(parts, loaded, tmp_path):
 
 
 def test_a_language_model_of_another_kind_is_refused(parts):
-    folder, _ = parts
+    folder, towers = parts
     content = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**content, "model_type": "mistral"}))
     with pytest.raises(WeightsError, match="model_type 'mistral'; this architecture has 'llama' only"):
-        load_language_model(folder)
+        assemble(folder, towers, generator())

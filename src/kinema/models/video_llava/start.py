@@ -7,16 +7,11 @@ from pathlib import Path
 
 import torch
 
-from kinema.hub.config_fields import expect_field
-from kinema.hub.files import open_checkpoint, read_json
-from kinema.hub.keymap import Ignore, KeyMap
-from kinema.models.decoder_json import parse_decoder_config
-from kinema.models.decoder_keys import decoder_rules
+from kinema.models.decoder_checkpoint import load_decoder
 from kinema.models.languagebind.checkpoint import load_vision_encoder
 from kinema.models.languagebind.config import Modality
 from kinema.models.video_llava.config import VideoLLaVAConfig
 from kinema.models.video_llava.model import VideoLLaVA
-from kinema.modules.language.decoder import Decoder
 from kinema.modules.linear import Linear
 from kinema.modules.sharing import share_equal_parameters
 
@@ -47,7 +42,7 @@ def assemble(
         modality: load_vision_encoder(folder, dtype=dtype, device=device)
         for modality, folder in towers.items()
     }
-    decoder = load_language_model(language, dtype=dtype, device=device)
+    decoder = load_decoder(language, "llama", dtype=dtype, device=device)
     config = VideoLLaVAConfig(
         towers={name: replace(encoder.config, patch_dropout=0.0) for name, encoder in encoders.items()},
         language=decoder.config,
@@ -62,21 +57,6 @@ def assemble(
     for layer in (model.connector.fc1, model.connector.fc2):
         _draw(layer, generator)
     return model.eval()
-
-
-def load_language_model(
-    folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
-) -> Decoder:
-    """A decoder of Llama's kind alone; arguments and errors as for ``assemble``."""
-    content = read_json(folder / "config.json")
-    expect_field(content, "model_type", "llama")
-    config = parse_decoder_config(content, attention_bias=False)
-    with torch.device("meta"):
-        decoder = Decoder(config)
-    rotary = Ignore("model.layers.*.self_attn.rotary_emb.inv_freq", "it follows from the head size")
-    keymap = KeyMap("Llama", (*decoder_rules(config, theirs="model.", ours=""), rotary))
-    keymap.load_into(decoder, open_checkpoint(folder), dtype=dtype, device=device)
-    return decoder.eval()
 
 
 @torch.no_grad()
