@@ -1,7 +1,7 @@
 """A SentencePiece vocabulary of the language of the toybox, made with the settings of Llama's."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import sentencepiece
 
@@ -10,23 +10,34 @@ from kinema.recipes.nano_tokenizer import toybox_texts
 
 
 def nano_sentence_pieces(num_samples: int = 3000, seed: int = 0) -> bytes:
-    """Learn pieces from captions, questions and the prompt; any other text is spelled out in bytes.
+    """Learn pieces from captions, questions and the prompt of Vicuna; see ``learn_pieces``.
 
     Args:
         num_samples: of each kind of training sample.
         seed: of the samples.
+    """
+    return learn_pieces(_lines(num_samples, seed))
+
+
+def learn_pieces(lines: Iterable[str], control_tokens: Sequence[str] = ()) -> bytes:
+    """Learn pieces from lines of text; any other text is spelled out in bytes.
+
+    Args:
+        lines: the texts.
+        control_tokens: of the prompt, such as ``[INST]``; no text is ever one of them.
 
     Returns:
         The content of ``tokenizer.model``: unknown 0, begin 1, end 2, no padding, digits apart.
     """
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=_lines(num_samples, seed),
+        sentence_iterator=iter(lines),
         model_writer=model,
         model_type="bpe",
         vocab_size=1024,
         hard_vocab_limit=False,
         byte_fallback=True,
+        control_symbols=list(control_tokens),
         split_digits=True,
         add_dummy_prefix=True,
         remove_extra_whitespaces=False,

@@ -40,12 +40,19 @@ def ask_sound(scene: Scene, rng: np.random.Generator) -> list[Question]:
         name = full_name(scene.toys[sound.toy], scene.toys)
         if name is not None:
             asked.append(ask(rng, "sound", _SOUND, sound.name, name=name, does=EVENTS[sound.event]))
+    return [*asked, *ask_whether_heard(scene, rng)]
+
+
+def ask_whether_heard(scene: Scene, rng: np.random.Generator) -> list[Question]:
+    """Of a scene with sounds, whether one that is heard is heard, and one that is not."""
     heard = {sound.name for sound in scene.sounds}
     unheard = [name for name in SOUNDS if name not in heard]
-    if unheard:
-        asked.append(ask(rng, "sound", _HEARD, "yes", sound=str(rng.choice(sorted(heard)))))
-        asked.append(ask(rng, "sound", _HEARD, "no", sound=str(rng.choice(unheard))))
-    return asked
+    if not heard or not unheard:
+        return []
+    return [
+        ask(rng, "sound", _HEARD, "yes", sound=str(rng.choice(sorted(heard)))),
+        ask(rng, "sound", _HEARD, "no", sound=str(rng.choice(unheard))),
+    ]
 
 
 def ask_camera(scene: Scene, rng: np.random.Generator) -> list[Question]:

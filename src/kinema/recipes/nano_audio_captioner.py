@@ -1,0 +1,205 @@
+"""The audio captioner of InternVideo2's data engine (arXiv 2403.15377) at the size of the toybox.
+
+The published run starts from BEATs and a language model, and trains the Q-Former alone. These start from
+nothing: ears learn to name sounds (``nano_ears``), the language model learns to speak of sounds that it is
+told in words. Then both are frozen, and the Q-Former with its projection learns, from captions of what is
+heard, to tell the language model what the ears hear.
+
+    python -m kinema.recipes.nano_audio_captioner runs/nano_audio_captioner
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import typer
+
+from kinema.datasets.mixture import mixture
+from kinema.datasets.toybox_sounds import HEARD_PROMPT, ToyboxSounds
+from kinema.evaluation.toybox_sounds import HeardScores, caption_films, score_heard
+from kinema.hub.card import ModelCard
+from kinema.inference.engine import VideoLanguageModel
+from kinema.inference.load import load
+from kinema.models.internvideo2.captioner import AudioCaptioner, CaptionerConfig
+from kinema.models.internvideo2.captioner_checkpoint import save_captioner
+from kinema.models.internvideo2.captioner_processor import CaptionerProcessor, CaptionerProcessorConfig
+from kinema.modules.audio.beats import BEATs
+from kinema.modules.connectors.qformer import QFormerConfig
+from kinema.modules.language.decoder import DecoderConfig
+from kinema.processors.beats_features import BEATsFeaturesConfig
+from kinema.processors.sentence_pieces import SentencePieceTokenizer
+from kinema.recipes.internvideo2_audio_captioner import LEARNING_PARTS
+from kinema.recipes.nano_ears import train_nano_ears
+from kinema.recipes.nano_fit import Fit
+from kinema.recipes.nano_internvideo2_sizes import nano_beats
+from kinema.recipes.nano_languagebind import NanoRun
+from kinema.recipes.nano_sentence_pieces import learn_pieces
+from kinema.training.init import init_weights
+from kinema.training.loop import RunConfig, train
+from kinema.training.optimizer import OptimizerConfig
+from kinema.training.schedule import Cosine
+from kinema.training.stage import Stage
+
+logger = logging.getLogger(__name__)
+
+SOUND = BEATsFeaturesConfig(num_mel_bins=32, num_samples=8 * 16_000)
+"""A window: the longest film of level 1."""
+NUM_QUERIES = 8
+
+
+def nano_captioner(vocab_size: int) -> CaptionerConfig:
+    """The ears of the nano InternVideo2, a bridge of 8 queries, and a small language model."""
+    ears = nano_beats()
+    bridge = QFormerConfig(
+        memory_size=ears.hidden_size,
+        hidden_size=128,
+        intermediate_size=384,
+        num_layers=2,
+        num_heads=4,
+        num_queries=NUM_QUERIES // 2,
+        num_extra_queries=NUM_QUERIES // 2,
+        cross_attention_every=1,
+        vocab_size=1,  # nobody instructs it
+        max_positions=1,
+    )
+    language = DecoderConfig(
+        vocab_size=vocab_size,
+        hidden_size=128,
+        intermediate_size=384,
+        num_layers=3,
+        num_heads=2,
+        num_kv_heads=2,
+        head_dim=64,
+        max_positions=1024,
+        rope_theta=1e4,
+        rms_norm_eps=1e-5,
+    )
+    return CaptionerConfig(audio=ears, bridge=bridge, language=language)
+
+
+def nano_captioner_stages(run: NanoRun) -> list[Stage]:
+    """The language stage, of words alone, and the published one."""
+    language = Stage(
+        name="language",
+        learning_rates={"language_model": 3e-3},
+        data=mixture((ToyboxSounds(is_told=True), 1.0)),
+        num_steps=run.steps(300),
+        batch_size=run.rows(32),
+        schedule=Cosine(warmup_ratio=0.05, final_ratio=0.05),
+        optimizer=OptimizerConfig(rule="muon", weight_decay=0.05, betas=(0.9, 0.98)),
+    )
+    hearing = replace(
+        language,
+        name="captions",
+        learning_rates=dict.fromkeys(LEARNING_PARTS, 2e-3),
+        data=mixture((ToyboxSounds(), 1.0)),
+        num_steps=run.steps(400),
+    )
+    return [language, hearing]
+
+
+def train_nano_captioner(run: NanoRun) -> Path:
+    """Run the whole recipe, ears first; a run that was stopped goes on where it was.
+
+    Returns:
+        The folder of the finished model.
+    """
+    folder = run.out_dir / "model"
+    if folder.exists():
+        return folder
+    processor = _processor(run)
+    ears = _ears(run)
+    torch.manual_seed(run.seed)
+    model = AudioCaptioner(nano_captioner(processor.tokenizer.vocab_size))
+    init_weights(model, run.seed)
+    model.audio_encoder.load_state_dict(ears.state_dict())
+    settings = RunConfig(
+        out_dir=run.out_dir / "train", seed=run.seed, bfloat16=run.bfloat16, log_every=20, save_every=100
+    )
+    train(model, processor, nano_captioner_stages(run), settings)
+    save_captioner(model, processor, folder, card=_card())
+    return folder
+
+
+def nano_captioner_scores(folder: Path, *, num_films: int = 100) -> dict[str, HeardScores]:
+    """Captions of held-out films: ``heard``, ``blind``, where no film is played, and ``shuffled``, each of
+    what was heard in another film."""
+    model = load(folder)
+    assert isinstance(model, VideoLanguageModel)
+    said, true = caption_films(model, num_films=num_films)
+    deaf, _ = caption_films(model, num_films=num_films, hears=False)
+    return {
+        "heard": score_heard(said, true),
+        "blind": score_heard(deaf, true),
+        "shuffled": score_heard([*said[1:], said[0]], true),
+    }
+
+
+def _processor(run: NanoRun) -> CaptionerProcessor:
+    """The vocabulary is learned once and kept beside the run."""
+    path = run.out_dir / "tokenizer.model"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(learn_pieces(_lines(max(50, run.steps(1000)), run.seed), ("[INST]", "[/INST]")))
+    config = CaptionerProcessorConfig(
+        sound=SOUND, patch_size=nano_beats().patch_size, tokens_per_view=NUM_QUERIES
+    )
+    return CaptionerProcessor(SentencePieceTokenizer(path.read_bytes()), config)
+
+
+def _lines(num_samples: int, seed: int) -> Iterator[str]:
+    for index in range(num_samples):
+        talk = ToyboxSounds(is_told=True).sample(index, np.random.default_rng([seed, index]))
+        yield from (line for message in talk.messages for line in message.text.splitlines() if line)
+        yield "<Audio></Audio>"
+
+
+def _ears(run: NanoRun) -> BEATs:
+    """Trained once and kept beside the run."""
+    path = run.out_dir / "ears.pt"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        config = Fit(name="ears", num_steps=run.steps(200), bfloat16=run.bfloat16)
+        ears, share = train_nano_ears(nano_beats(), SOUND, config, batch_size=run.rows(32), seed=run.seed)
+        logger.info("ears name what is heard at %.1f %% of all moments", 100 * share)
+        torch.save(ears.state_dict(), path)
+    ears = BEATs(nano_beats())
+    ears.load_state_dict(torch.load(path, weights_only=True))
+    return ears
+
+
+def _card() -> ModelCard:
+    return ModelCard(
+        title="nano audio captioner",
+        metadata={
+            "license": "apache-2.0",
+            "kinema": {"domain": "toybox", "caption_prompt": HEARD_PROMPT},
+        },
+        sections={
+            "": (
+                "BEATs, a Q-Former and a language model of about a million parameters in all, trained by "
+                "`kinema.recipes.nano_audio_captioner` on what `kinema.toybox` plays. They know the toybox "
+                "only."
+            )
+        },
+    )
+
+
+def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, films: int = 100, train: bool = True) -> None:
+    """Train the model, unless told not to, and print how well held-out films are captioned, and blind."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    folder = out_dir / "model"
+    if train:
+        folder = train_nano_captioner(NanoRun(out_dir=out_dir, scale=scale, seed=seed))
+    for name, scores in nano_captioner_scores(folder, num_films=films).items():
+        typer.echo(
+            f"{name:9} captions exact {scores.exact:6.1%}, sounds F1 {scores.f1:6.1%} (precision "
+            f"{scores.precision:.1%}, recall {scores.recall:.1%})"
+        )
+
+
+if __name__ == "__main__":
+    typer.run(_main)

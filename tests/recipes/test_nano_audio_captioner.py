@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import kinema
+from kinema.models.internvideo2.captioner_checkpoint import load_captioner
+from kinema.recipes.nano_audio_captioner import (
+    NUM_QUERIES,
+    nano_captioner_scores,
+    nano_captioner_stages,
+    train_nano_captioner,
+)
+from kinema.recipes.nano_ears import SILENCE, heard_at
+from kinema.recipes.nano_languagebind import NanoRun
+from kinema.toybox import make_scene, write_clip
+from kinema.toybox.sounding import dub
+from kinema.toybox.vocabulary import SOUNDS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return train_nano_captioner(NanoRun(out_dir=tmp_path_factory.mktemp("nano_captioner"), scale=0.001))
+
+
+def test_what_the_recipe_saves_captions_a_film_by_ear(folder, tmp_path):
+    write_clip(make_scene(0, split="test", height=32, width=32), tmp_path / "clip.mp4")
+    model = kinema.load(folder)
+    assert isinstance(model.caption(tmp_path / "clip.mp4", max_new_tokens=4), str)
+    assert model.last_usage.visual_tokens == NUM_QUERIES
+    assert model.profile.domain == "toybox"
+    assert set(nano_captioner_scores(folder, num_films=1)) == {"heard", "blind", "shuffled"}
+
+
+def test_its_ears_are_those_that_learned_alone(folder):
+    ears = torch.load(folder.parent / "ears.pt", weights_only=True)
+    trained = load_captioner(folder).audio_encoder.state_dict()
+    assert all(torch.equal(trained[name], value) for name, value in ears.items())
+
+
+def test_after_the_language_stage_the_qformer_alone_learns_as_published():
+    stages = nano_captioner_stages(NanoRun(out_dir=Path("unused")))
+    assert [(stage.name, set(stage.learning_rates)) for stage in stages] == [
+        ("language", {"language_model"}),
+        ("captions", {"connector", "up_projection"}),
+    ]
+
+
+def test_ears_are_told_what_sounds_at_each_moment():
+    scene = dub(make_scene(0), np.random.default_rng(0), num_sounds=1)
+    (sound,) = scene.sounds
+    heard = heard_at(scene, [sound.start_s - 0.1, sound.start_s + 0.1, sound.end_s + 0.1])
+    assert heard == [SILENCE, SOUNDS.index(sound.name), SILENCE]
