@@ -35,6 +35,7 @@ def test_files_are_one_data_set_and_paths_start_from_the_media_folder(tmp_path):
     )
     assert second.messages[0].parts[0] == VideoPart(source=Path("data/valley/2.mp4"))
     assert second.messages[1].text == "A cat."
+    assert data.sample(3, RNG) == second
 
 
 def test_lengths_count_words_and_tell_text_alone_from_the_rest(tmp_path):

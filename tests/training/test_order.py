@@ -20,6 +20,13 @@ def test_shuffled_shows_every_sample_once_a_round_and_then_anew():
     assert order.batch(1, 4) != Shuffled(10, seed=7).batch(1, 4)
 
 
+def test_shuffled_may_count_rounds_so_that_a_sample_comes_back_under_another_number():
+    counted, plain = Shuffled(10, counts_rounds=True), Shuffled(10)
+    assert [number % 10 for number in counted.batch(1, 7)] == plain.batch(1, 7)
+    assert counted.batch(0, 10) == plain.batch(0, 10)
+    assert sorted(counted.batch(2, 10)) == list(range(20, 30))
+
+
 def test_batches_are_of_one_modality_but_for_the_last_of_what_is_left():
     order = ByModalityLength(VISUAL + TEXT, num_chunks=2)
     batches = [order.batch(step, 4) for step in range(3)]

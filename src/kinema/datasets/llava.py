@@ -20,7 +20,7 @@ from kinema.processors.messages import Conversation, ImagePart, Part, VideoPart
 
 @dataclass(frozen=True, kw_only=True)
 class LlavaRecords:
-    """A finite data set; sample i is record i of the files put end to end."""
+    """A data set; sample i is record i of the files put end to end, and then all of them again."""
 
     files: tuple[Path, ...]
     """``.json`` or ``.jsonl``; read when the first record is asked for."""
@@ -36,7 +36,7 @@ class LlavaRecords:
         Raises:
             DataError: if it is malformed, naming file and number.
         """
-        record = self._records[index]
+        record = self._records[index % len(self)]
         try:
             talk = from_sharegpt(record.data)
         except InputError as error:

@@ -39,6 +39,9 @@ class Shuffled:
 
     num_samples: int
     seed: int = 42
+    counts_rounds: bool = False
+    """Whether sample i is number ``r * num_samples + i`` in round r, so that what the data draw of it, such
+    as one of its texts, is drawn anew each time."""
 
     def __post_init__(self) -> None:
         if self.num_samples < 1:
@@ -49,8 +52,10 @@ class Shuffled:
         places = np.arange(step * batch_size, (step + 1) * batch_size)
         rounds, places = np.divmod(places, self.num_samples)
         orders = {turn: self._round(turn) for turn in set(rounds.tolist())}
+        first = self.num_samples if self.counts_rounds else 0
         return [
-            int(orders[turn][place]) for turn, place in zip(rounds.tolist(), places.tolist(), strict=True)
+            turn * first + int(orders[turn][place])
+            for turn, place in zip(rounds.tolist(), places.tolist(), strict=True)
         ]
 
     def _round(self, turn: int) -> Indices:
