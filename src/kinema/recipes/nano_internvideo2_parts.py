@@ -107,7 +107,7 @@ def load_teachers(parts: Path) -> tuple[FrameTeacher, MotionTeacher]:
 
 
 def read_words(text_encoder: Bert, parts: Path) -> None:
-    """Give BERT what was learned of words; its layers of fusion stay as they are."""
+    """Give BERT what was learned of words; attention to what is seen or heard stays as it is."""
     text_encoder.load_state_dict(text_encoder.state_dict() | _weights(parts, "words"))
 
 
@@ -121,15 +121,16 @@ def _weights(parts: Path, name: str) -> dict[str, Tensor]:
 
 
 def _train_words(run: NanoRun, folder: Path) -> nn.Module:
-    """Text layers guess words; those of fusion, which need something to look at, are left out."""
+    """All layers guess words, those of fusion as if they were of text: what they look at comes later."""
     tokenizer = load_pieces(folder)
     masking, processor = word_masking(tokenizer), nano_processor(tokenizer)
-    bert = Bert(replace(nano_bert(tokenizer.vocab_size), num_layers=3))
+    sizes = nano_bert(tokenizer.vocab_size)
+    bert = Bert(replace(sizes, fusion_layer=sizes.num_layers))
     init_weights(bert, run.seed)
 
     def loss_of(step: int) -> Tensor:
         rng = np.random.default_rng([run.seed, step])
-        scenes = [ToyboxFilms().scene(rng) for _ in range(run.rows(32))]
+        scenes = [ToyboxFilms().scene(rng) for _ in range(run.rows(16))]
         texts = processor.texts([text for scene in scenes for text in toybox_captions(scene, rng)])
         words = masking(texts.input_ids)
         hidden = words.labels != IGNORE_INDEX
@@ -158,7 +159,7 @@ def _train_ears(run: NanoRun, folder: Path) -> nn.Module:
         return F.cross_entropy(logits.flatten(0, 2), labels.repeat_interleave(num_bands, 1).flatten())
 
     parts = nn.ModuleDict({"ears": ears, "head": head})
-    fit(parts, loss_of, Fit(name="ears", num_steps=run.steps(200), bfloat16=run.bfloat16))
+    fit(parts, loss_of, Fit(name="ears", num_steps=run.steps(100), bfloat16=run.bfloat16))
     return ears
 
 

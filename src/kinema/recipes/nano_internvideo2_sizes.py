@@ -70,7 +70,7 @@ def nano_videomae() -> VideoMAEConfig:
 
 
 def nano_bert(vocab_size: int) -> BertConfig:
-    """Three layers of text, two that look at what is seen or heard."""
+    """Two layers of text, three that look at what is seen or heard."""
     return BertConfig(
         vocab_size=vocab_size,
         hidden_size=WIDTH,
@@ -78,7 +78,7 @@ def nano_bert(vocab_size: int) -> BertConfig:
         num_layers=5,
         num_heads=2,
         max_positions=64,
-        fusion_layer=3,
+        fusion_layer=2,
         memory_size=WIDTH,
     )
 

@@ -1,0 +1,125 @@
+"""What stage 1, sound and the match head are worth, at the size of the toybox: ``nano_internvideo2``, three
+seeds.
+
+A seed trains one student, and three models of stage 2 with equal steps on the same films. ``seeing`` starts
+from the student and has no ears, ``blank`` starts from nothing and has none either, ``hearing`` starts from
+the student and gets the sound as well. Teachers, words and ears are trained once for all seeds.
+
+    python -m kinema.recipes.nano_internvideo2_claims runs/nano_internvideo2_claims
+"""
+
+import json
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean, stdev
+
+import typer
+
+from kinema.evaluation.toybox_films import chance_of_heard, film_retrieval
+from kinema.models.internvideo2.stage2_checkpoint import load
+from kinema.recipes.nano_internvideo2 import train_nano_stage1, train_nano_stage2
+from kinema.recipes.nano_internvideo2_parts import train_nano_parts
+from kinema.recipes.nano_languagebind import NanoRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way to train stage 2."""
+
+    starts_from_stage1: bool
+    hears: bool
+
+
+VARIANTS = {
+    "seeing": Variant(starts_from_stage1=True, hears=False),
+    "blank": Variant(starts_from_stage1=False, hears=False),
+    "hearing": Variant(starts_from_stage1=True, hears=True),
+}
+
+Measure = tuple[str, str]
+"""A variant, and one of the scores of ``film_retrieval``."""
+
+CLAIMS: dict[str, tuple[Measure, Measure]] = {
+    "stage 1 before stage 2": (("seeing", "seen"), ("blank", "seen")),
+    "sound, for what is heard": (("hearing", "heard"), ("seeing", "heard by eyes")),
+    "sound, for what is seen": (("hearing", "seen"), ("seeing", "seen")),
+    "match head, without ears": (("seeing", "seen, matched"), ("seeing", "seen")),
+    "match head, with ears": (("hearing", "all, matched"), ("hearing", "all")),
+}
+"""What is said to be worth something: the measure with it, and the one without."""
+
+Scores = dict[Measure, float]
+"""Recall at 1 of one seed."""
+
+
+def compare(run: NanoRun, *, num_seeds: int = 3, num_films: int = 400) -> list[Scores]:
+    """Train and score all variants; what is there already is neither trained nor scored again.
+
+    Args:
+        run: how; its seed is the first.
+        num_seeds: seeds of all but the parts that are trained once.
+        num_films: that are chosen from; every variant and seed is asked for the same.
+
+    Returns:
+        Scores of each seed.
+    """
+    parts = train_nano_parts(run)
+    return [
+        _score_seed(replace(run, seed=seed, out_dir=run.out_dir / f"seed{seed}"), parts, num_films=num_films)
+        for seed in range(run.seed, run.seed + num_seeds)
+    ]
+
+
+def _score_seed(run: NanoRun, parts: Path, *, num_films: int) -> Scores:
+    stage1 = train_nano_stage1(run, parts)
+    scores: Scores = {}
+    for name, variant in VARIANTS.items():
+        start = stage1 if variant.starts_from_stage1 else None
+        folder = train_nano_stage2(run, parts, start, hears=variant.hears, name=name)
+        recalls = _scored(folder, run.out_dir / f"{name}_{num_films}.json", num_films)
+        scores |= {(name, measure): recall for measure, recall in recalls.items()}
+    return scores
+
+
+def _scored(folder: Path, path: Path, num_films: int) -> dict[str, float]:
+    if not path.exists():
+        loaded = load(folder)
+        found = film_retrieval(loaded.model, loaded.processor, num_films=num_films)
+        path.write_text(json.dumps({name: recall[1] for name, recall in found.items()}, indent=1))
+    return dict(json.loads(path.read_text()))
+
+
+def summary(scores: list[Scores]) -> dict[str, tuple[str, str, str]]:
+    """Of each claim the mean and spread over seeds: with it, without it, and of their difference."""
+    return {
+        claim: (
+            _spread([row[with_it] for row in scores]),
+            _spread([row[without] for row in scores]),
+            _spread([row[with_it] - row[without] for row in scores], signed=True),
+        )
+        for claim, (with_it, without) in CLAIMS.items()
+    }
+
+
+def _spread(shares: list[float], *, signed: bool = False) -> str:
+    """``52.1 % ± 1.3``: the mean and the standard deviation, in percent or in points."""
+    deviation = f" ± {100 * stdev(shares):.1f}" if len(shares) > 1 else ""
+    return f"{100 * mean(shares):{'+' if signed else ''}.1f} %{deviation}"
+
+
+def _main(out_dir: Path, seeds: int = 3, scale: float = 1.0, films: int = 400) -> None:
+    """Train what is missing and print what each thing is worth, as recall at 1 of texts looking for films."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    scores = compare(NanoRun(out_dir=out_dir, scale=scale), num_seeds=seeds, num_films=films)
+    typer.echo(f"{'':26} {'with':>14} {'without':>14} {'difference':>14}")
+    for claim, cells in summary(scores).items():
+        typer.echo(f"{claim:26} " + " ".join(f"{cell:>14}" for cell in cells))
+    typer.echo(f"A film found by chance has the right sounds in {chance_of_heard(films):.1%}.")
+    for variant, measure in scores[0]:
+        each = "  ".join(f"{row[variant, measure]:.1%}" for row in scores)
+        typer.echo(f"{variant:8} {measure:14} {each}")
+
+
+if __name__ == "__main__":
+    typer.run(_main)

@@ -1,0 +1,33 @@
+import pytest
+
+from kinema.recipes import nano_internvideo2_claims as claims
+from kinema.recipes.nano_languagebind import NanoRun
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    run = NanoRun(out_dir=tmp_path_factory.mktemp("claims"), scale=0.001)
+    return run, claims.compare(run, num_seeds=1, num_films=4)
+
+
+def test_every_claim_rests_on_what_every_seed_measured(compared):
+    _, scores = compared
+    assert len(scores) == 1
+    for row in scores:
+        assert {measure for pair in claims.CLAIMS.values() for measure in pair} <= row.keys()
+        assert all(0 <= recall <= 1 for recall in row.values())
+
+
+def test_a_finished_comparison_is_read_not_repeated(compared):
+    run, scores = compared
+    files = sorted(run.out_dir.rglob("*.safetensors"))
+    before = [path.stat().st_mtime_ns for path in files]
+    assert claims.compare(run, num_seeds=1, num_films=4) == scores
+    assert [path.stat().st_mtime_ns for path in files] == before
+
+
+def test_a_summary_gives_mean_and_spread_of_both_sides_and_of_their_difference():
+    row = dict.fromkeys((measure for pair in claims.CLAIMS.values() for measure in pair), 0.5)
+    better = row | {("seeing", "seen"): 0.7}
+    with_it, without, difference = claims.summary([row, better])["stage 1 before stage 2"]
+    assert (with_it, without, difference) == ("60.0 % ± 14.1", "50.0 % ± 0.0", "+10.0 % ± 14.1")
