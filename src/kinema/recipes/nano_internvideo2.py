@@ -9,6 +9,7 @@ unmasked and with the eyes frozen. What the published run takes from others is i
 """
 
 import logging
+import shutil
 from pathlib import Path
 
 import torch
@@ -58,7 +59,8 @@ from kinema.training.stage import Stage
 from kinema.training.teacher_cache import CachedTeacher
 
 NUM_CLIPS = 1536
-"""Of stage 1, seen again and again, so that teachers see each once."""
+"""Of stage 1, seen again and again, so that teachers see each once. Their features take half a gigabyte until
+it ends."""
 
 
 def train_nano_stage1(run: NanoRun, parts: Path) -> Path:
@@ -73,13 +75,15 @@ def train_nano_stage1(run: NanoRun, parts: Path) -> Path:
     """
     folder = run.out_dir / "stage1"
     if not folder.exists():
+        features = run.out_dir / "features"
         teachers = zip(load_teachers(parts), ("semantic", "motion"), strict=True)
-        cached = [CachedTeacher(teacher, run.out_dir / "features" / name) for teacher, name in teachers]
+        cached = [CachedTeacher(teacher, features / name) for teacher, name in teachers]
         student = start_nano_student(run.seed)
         processor = AlignedProcessor(nano_processor(load_pieces(parts)))
         torch.manual_seed(run.seed)
         train(student, processor, [student_stage(run, *cached)], settings(run, "train_stage1"))
         save_vision(student, folder)
+        shutil.rmtree(features)
     return folder
 
 

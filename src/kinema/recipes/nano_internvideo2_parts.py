@@ -70,7 +70,7 @@ def train_nano_parts(run: NanoRun) -> Path:
 
     Returns:
         A folder with the vocabulary and the weights of both teachers, of text layers and of ears, which
-        ``load_teachers``, ``load_tokenizer``, ``read_words`` and ``read_ears`` take.
+        ``load_pieces``, ``load_teachers``, ``read_words`` and ``read_ears`` take.
     """
     folder = run.out_dir / "parts"
     folder.mkdir(parents=True, exist_ok=True)
