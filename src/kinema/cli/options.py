@@ -24,7 +24,11 @@ class Dtype(StrEnum):
 
 
 Video = Annotated[
-    str, typer.Argument(metavar="VIDEO", help="A video or image: a file, a URL, or a folder of images.")
+    str,
+    typer.Argument(
+        metavar="VIDEO",
+        help="A video, an image or, for a model that hears, a sound: a file, a URL, or a folder of images.",
+    ),
 ]
 
 

@@ -111,8 +111,8 @@ class VideoLanguageModel:
         """Ask a question.
 
         Args:
-            media: a video or image, as path, URL, bytes or open file; decoded frames; several of these in a
-                list; a whole conversation, which the question continues; or None for text alone.
+            media: a video, image or sound, as path, URL, bytes or open file; decoded frames or sound; several
+                of these in a list; a whole conversation, which the question continues; or None for text.
             question: what is asked; None only where a conversation ends with the question.
             stream: return an iterator of pieces of text, as they are written, instead of the whole. Media are
                 read before it is returned.
