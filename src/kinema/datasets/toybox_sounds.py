@@ -21,13 +21,15 @@ class ToyboxSounds:
     is_told: bool = False
     """Whether the sounds are named, in order, in place of being heard: from this a language model learns to
     speak of what it will be given by ears."""
+    level: int = 1
+    """Of the film: 4 to 8 s, or 8 to 30 s."""
     most_sounds: int = 4
     """A film of level 1 has room for at least four."""
     split: str = "train"
 
     def scene(self, rng: np.random.Generator) -> Scene:
         """The next scene."""
-        scene = make_scene(int(rng.integers(2**62)), split=self.split)
+        scene = make_scene(int(rng.integers(2**62)), level=self.level, split=self.split)
         num_sounds = int(rng.integers(self.most_sounds + 1))
         return dub(scene, rng, num_sounds) if num_sounds else replace(scene, sounds=())
 

@@ -47,17 +47,18 @@ class HeardScores:
 
 
 def caption_films(
-    model: Listener, *, num_films: int = 100, seed: int = 0, hears: bool = True
+    model: Listener, *, num_films: int = 100, level: int = 1, seed: int = 0, hears: bool = True
 ) -> tuple[list[str], list[str]]:
     """What a model writes of films that were not trained, read from files, and what would be true.
 
     Args:
         model: what is asked.
         num_films: how many.
+        level: of the films: 4 to 8 s, or 8 to 30 s.
         seed: of the films.
         hears: whether the film is played; without, the model is asked all the same.
     """
-    films, said, true = ToyboxSounds(split="test"), [], []
+    films, said, true = ToyboxSounds(level=level, split="test"), [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         for index in range(num_films):

@@ -9,6 +9,7 @@ heard, to tell the language model what the ears hear.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,7 @@ def nano_captioner_stages(run: NanoRun) -> list[Stage]:
         language,
         name="captions",
         learning_rates=dict.fromkeys(LEARNING_PARTS, 2e-3),
-        data=mixture((ToyboxSounds(), 1.0)),
+        data=mixture((ToyboxSounds(), 0.6), (ToyboxSounds(level=2), 0.4)),
         num_steps=run.steps(400),
     )
     return [language, hearing]
@@ -125,16 +126,23 @@ def train_nano_captioner(run: NanoRun) -> Path:
 
 
 def nano_captioner_scores(folder: Path, *, num_films: int = 100) -> dict[str, HeardScores]:
-    """Captions of held-out films: ``heard``, ``blind``, where no film is played, and ``shuffled``, each of
-    what was heard in another film."""
+    """Captions of held-out films.
+
+    Returns:
+        ``heard``; ``blind``, where no film is played; ``constant``, the caption that is most often true;
+        ``shuffled``, each of what was heard in another film; and ``long``, films of one to four windows.
+    """
     model = load(folder)
     assert isinstance(model, VideoLanguageModel)
     said, true = caption_films(model, num_films=num_films)
     deaf, _ = caption_films(model, num_films=num_films, hears=False)
+    ((common, _),) = Counter(true).most_common(1)
     return {
         "heard": score_heard(said, true),
         "blind": score_heard(deaf, true),
+        "constant": score_heard([common] * len(true), true),
         "shuffled": score_heard([*said[1:], said[0]], true),
+        "long": score_heard(*caption_films(model, num_films=num_films, level=2)),
     }
 
 
