@@ -66,17 +66,13 @@ def image_pixels(picture: NDArray[np.uint8], config: CLIPPixelsConfig) -> Tensor
     _check_picture(picture)
     if config.image_fit == "pad":
         picture = pad_to_square(picture)
-    return plane_pixels(_levels(picture) / 255, config)
+    # Cubic weights add up to one too: the small square is brought to [0, 1], not the large picture.
+    return _normalised(_square(_levels(picture), config) / 255)
 
 
 def plane_pixels(planes: Tensor, config: CLIPPixelsConfig) -> Tensor:
     """``image_pixels`` for what has levels between 0 and 1 already, such as depth: (3, H, W) to (3, S, S)."""
-    size = image_size(planes.shape[1], planes.shape[2], config.size)
-    # torch takes -0.75 for the cubic's coefficient without antialias, and -0.5 with it.
-    resized = F.interpolate(
-        planes[None], size, mode="bicubic", align_corners=False, antialias=config.antialias
-    )
-    return _normalised(_middle(resized, config.size))[0]
+    return _normalised(_square(planes, config))
 
 
 def video_pixels(frames: Iterable[NDArray[np.uint8]], *, size: int = 224) -> Tensor:
@@ -145,6 +141,16 @@ def _check_picture(picture: NDArray[np.uint8]) -> None:
 def _levels(picture: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) of 8 bits to (3, H, W) in floating point, from 0 to 255."""
     return torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)
+
+
+def _square(planes: Tensor, config: CLIPPixelsConfig) -> Tensor:
+    """The resized middle of a picture, (3, H, W) to (3, S, S)."""
+    size = image_size(planes.shape[1], planes.shape[2], config.size)
+    # torch takes -0.75 for the cubic's coefficient without antialias, and -0.5 with it.
+    resized = F.interpolate(
+        planes[None], size, mode="bicubic", align_corners=False, antialias=config.antialias
+    )
+    return _middle(resized, config.size)[0]
 
 
 def _middle(planes: Tensor, size: int) -> Tensor:
