@@ -28,6 +28,12 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+def own_device(device: str) -> str:
+    """The device of this process where ``torchrun`` started several: ``cuda`` is the GPU of its own number."""
+    number = os.environ.get("LOCAL_RANK")
+    return f"cuda:{number}" if device == "cuda" and number is not None else device
+
+
 @contextmanager
 def joined_world(device: torch.device | str) -> Iterator[None]:
     """Work together with the processes that ``torchrun`` started beside this one.

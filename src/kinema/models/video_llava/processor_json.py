@@ -51,7 +51,7 @@ def load_processor(folder: Path, *, compat: Compat = "official") -> VideoLLaVAPr
         WeightsError: if a file is missing or broken.
     """
     content = read_json(folder / "config.json")
-    settings = _fitted(VideoLLaVAProcessorConfig.for_compat(compat), parse_config(content))
+    settings = fitted_settings(VideoLLaVAProcessorConfig.for_compat(compat), parse_config(content))
     if parse_layout(content) is Layout.TRANSFORMERS:
         added = {name: content[field] for name, field in PLACEHOLDERS.items() if field in content}
         return VideoLLaVAProcessor(load_tokenizer(folder, added), settings)
@@ -110,8 +110,10 @@ def placeholders_of(processor: VideoLLaVAProcessor, layout: Layout) -> dict[str,
     return {name: num_pieces + number for number, name in enumerate(PLACEHOLDERS)}
 
 
-def _fitted(settings: VideoLLaVAProcessorConfig, config: VideoLLaVAConfig) -> VideoLLaVAProcessorConfig:
-    """Settings for the towers of a model."""
+def fitted_settings(
+    settings: VideoLLaVAProcessorConfig, config: VideoLLaVAConfig
+) -> VideoLLaVAProcessorConfig:
+    """Settings for the towers of a model: sizes, windows, and which signals it takes."""
     image, video = config.towers[Modality.IMAGE], config.towers[Modality.VIDEO]
     signal_kinds: list[Kind] = ["audio", "depth", "thermal"]
     signals = settings.signals

@@ -1,0 +1,141 @@
+"""The published recipes on data of somebody's own, by their command lines, as docs/training.md shows them."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from clip_vocabulary import small_tokenizer
+from sentencepiece import SentencePieceProcessor
+from small_languagebind import write_languagebind
+from small_llama import write_llama
+from typer.testing import CliRunner
+
+import kinema
+from kinema.models.languagebind.config import Modality
+from kinema.processors.clip_text import CLIPTokenizer
+from kinema.recipes import languagebind, video_llava
+from kinema.toybox import make_scene, short_caption, write_clip
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*texts have over:kinema.errors.ModelWarning")
+
+MAIN = {"video_llava": video_llava._main, "languagebind": languagebind._main}
+
+
+@pytest.fixture(scope="module")
+def parts(golden_dir, tmp_path_factory) -> Path:
+    """A language model and two towers, small ones."""
+    root = tmp_path_factory.mktemp("parts")
+    pieces = golden_dir / "video_llava/tokenizer.model"
+    write_llama(root / "vicuna", pieces, len(SentencePieceProcessor(model_file=str(pieces))))
+    tokenizer = CLIPTokenizer(small_tokenizer(root), num_positions=12)
+    for modality in (Modality.IMAGE, Modality.VIDEO):
+        write_languagebind(root / modality, modality, tokenizer)
+    return root
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Four films of the toybox, with records in LLaVA's form and in VIDAL's."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "films").mkdir()
+    talk, pairs = [], {}
+    for seed in range(4):
+        scene = make_scene(seed, level=1)
+        write_clip(scene, root / f"films/{seed}.mp4", fps=2)
+        turns = [
+            {"from": "human", "value": "<video>\nWhat happens?"},
+            {"from": "gpt", "value": short_caption(scene)},
+        ]
+        talk.append({"id": str(seed), "video": f"films/{seed}.mp4", "conversations": turns})
+        pairs[str(seed)] = {"folder": "films", "polish_mplug": short_caption(scene)}
+    (root / "talk.json").write_text(json.dumps(talk))
+    (root / "pairs.json").write_text(json.dumps(pairs))
+    return root
+
+
+def run(recipe: str, *arguments: object):
+    """``python -m kinema.recipes.RECIPE ARGUMENTS``, within this process."""
+    app = typer.Typer()
+    app.command()(MAIN[recipe])
+    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def begin(parts: Path) -> list[object]:
+    return [
+        *("--language", parts / "vicuna"),
+        *("--image-tower", parts / "image"),
+        *("--video-tower", parts / "video"),
+        *("--device", "cpu", "--workers", 0),
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(parts, data, tmp_path_factory) -> Path:
+    """Both stages of Video-LLaVA on the films."""
+    out = tmp_path_factory.mktemp("runs") / "mine"
+    records = ("--align", data / "talk.json", "--tune", data / "talk.json", "--media", data)
+    batches = ("--align-batch", 2, "--tune-batch", 4)
+    outcome = run("video_llava", out, *begin(parts), *records, *batches)
+    assert outcome.exit_code == 0, outcome.stderr
+    return out
+
+
+def test_both_stages_leave_a_model_that_answers(trained, data):
+    for stage in ("align", "tune"):
+        answer = kinema.load(trained / stage, device="cpu").ask(
+            data / "films/0.mp4", "What happens?", max_new_tokens=2
+        )
+        assert isinstance(answer, str)
+
+
+def test_the_second_stage_can_go_on_from_a_whole_model(trained, data, tmp_path):
+    arguments = ("--model", trained / "align", "--tune", data / "talk.json", "--media", data)
+    outcome = run(
+        "video_llava", tmp_path / "more", *arguments, "--tune-batch", 2, "--device", "cpu", "--workers", 0
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    assert sorted(path.name for path in (tmp_path / "more").iterdir()) == ["checkpoint.pt", "tune"]
+
+
+@pytest.mark.parametrize("source", [("--vidal", "pairs.json"), ("--llava", "talk.json")])
+def test_languagebind_learns_from_pairs_of_either_form(parts, data, tmp_path, source):
+    option, name = source
+    arguments = ("--image", parts / "image", "--modality", "video", option, data / name, "--media", data)
+    outcome = run(
+        "languagebind", tmp_path / "mine", *arguments, "--batch", 4, "--device", "cpu", "--workers", 0
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    model = kinema.load(tmp_path / "mine/model", device="cpu")
+    assert model.embed_video(data / "films/0.mp4").shape == (1, 16)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "arguments", "said"),
+    [
+        ("video_llava", ["--media", "data"], "there is nothing to learn from; pass --align, --tune or both"),
+        ("video_llava", ["--media", "data", "--tune", "talk.json"], "or from --model alone"),
+        (
+            "languagebind",
+            ["--image", "x", "--modality", "video", "--media", "data"],
+            "from --vidal or from --llava",
+        ),
+        (
+            "languagebind",
+            ["--image", "x", "--modality", "depth", "--media", "data", "--llava", "talk.json"],
+            "depth comes from --vidal",
+        ),
+    ],
+)
+def test_what_is_missing_is_said_in_one_line(tmp_path, recipe, arguments, said):
+    outcome = run(recipe, tmp_path / "out", *arguments)
+    assert outcome.exit_code == 2
+    assert said in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+
+
+def test_too_few_samples_for_a_batch_are_refused_before_anything_is_loaded(data, tmp_path):
+    pairs = ("--vidal", data / "pairs.json", "--media", data)
+    outcome = run("languagebind", tmp_path, "--image", tmp_path, "--modality", "video", *pairs)
+    assert outcome.exit_code == 2
+    assert "4 samples do not fill a batch of 640; take a smaller batch" in outcome.stderr
