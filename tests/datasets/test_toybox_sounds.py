@@ -12,8 +12,9 @@ def test_sound_and_words_tell_the_same_of_the_same_film():
     assert heard.messages[1:] == told.messages[1:]
     scene = ToyboxSounds().scene(np.random.default_rng(4))
     np.testing.assert_array_equal(heard.messages[0].parts[0].source.data, scene.sound().data)
-    assert told.messages[0].text == " ".join(sound.name for sound in scene.sounds) + "\n" + HEARD_PROMPT
-    assert told.messages[1].text == heard_caption(scene)
+    assert told.messages[0].text.startswith(" ".join(sound.name for sound in scene.sounds) + "\n")
+    turns = [message.text for message in heard.messages]
+    assert turns[turns.index(HEARD_PROMPT) + 1] == heard_caption(scene)
 
 
 def test_some_films_are_silent_and_none_has_more_sounds_than_asked_for():
@@ -24,5 +25,7 @@ def test_some_films_are_silent_and_none_has_more_sounds_than_asked_for():
 
 def test_it_is_asked_for_a_sound_that_is_heard_and_one_that_is_not():
     talks = [ToyboxSounds().sample(0, np.random.default_rng(seed)) for seed in range(8)]
-    answers = {tuple(m.text for m in talk.messages[3::2]) for talk in talks}
-    assert answers == {(), ("yes", "no")}
+    said = [[message.text for message in talk.messages[1::2]] for talk in talks]
+    answers = {tuple(sorted(text for text in texts if text in ("yes", "no"))) for texts in said}
+    assert answers == {(), ("no", "yes")}
+    assert len({talk.messages[0].text == HEARD_PROMPT for talk in talks}) == 2  # it comes at any place

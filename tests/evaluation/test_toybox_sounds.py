@@ -1,21 +1,19 @@
-from pathlib import Path
-
 import pytest
 
-from kinema.evaluation.toybox_sounds import caption_films, score_heard
+from kinema.evaluation.toybox_sounds import ask_films, caption_films, score_heard
 from kinema.media.audio import read_audio
 
 
 class Deaf:
     """Says one thing, whatever it is played."""
 
-    def __init__(self):
-        self.played: list[tuple[Path | None, str]] = []
+    def __init__(self, words="A bell is heard."):
+        self.words = words
+        self.played: list[float | None] = []
 
     def ask(self, media, question):
-        loudest = None if media is None else float(abs(read_audio(media).data).max())
-        self.played.append((loudest, question))
-        return "A bell is heard."
+        self.played.append(None if media is None else float(abs(read_audio(media).data).max()))
+        return self.words
 
 
 def test_sounds_are_counted_as_often_as_they_are_named():
@@ -40,6 +38,10 @@ def test_films_are_played_from_files_and_blindly_nothing_is():
     _, same = caption_films(listener, num_films=4, hears=False)
     assert true == same
     assert said == ["A bell is heard."] * 4
-    loud = [loudest > 0.1 for loudest, _ in listener.played[:4]]
+    loud = [loudest > 0.1 for loudest in listener.played[:4]]
     assert loud == [caption != "Nothing is heard." for caption in true]
-    assert {media for media, _ in listener.played[4:]} == {None}
+    assert set(listener.played[4:]) == {None}
+
+
+def test_half_of_the_sounds_that_are_asked_for_are_heard():
+    assert ask_films(Deaf("yes"), num_films=4) == ask_films(Deaf("no"), num_films=4, hears=False) == 0.5

@@ -34,10 +34,11 @@ class ToyboxSounds:
         return dub(scene, rng, num_sounds) if num_sounds else replace(scene, sounds=())
 
     def sample(self, index: int, rng: np.random.Generator) -> Conversation:
-        """A caption, then whether a sound is heard that is, and one that is not."""
+        """A caption, and whether a sound is heard that is, and one that is not; in any order."""
         scene = self.scene(rng)
-        asked = [(question.text, question.answer) for question in ask_whether_heard(scene, rng)]
-        return talk((self._part(scene),), [(HEARD_PROMPT, heard_caption(scene)), *asked])
+        turns = [(question.text, question.answer) for question in ask_whether_heard(scene, rng)]
+        turns.append((HEARD_PROMPT, heard_caption(scene)))
+        return talk((self._part(scene),), [turns[place] for place in rng.permutation(len(turns))])
 
     def _part(self, scene: Scene) -> Part:
         if self.is_told:

@@ -5,7 +5,7 @@ The sounds of a film have nothing to do with what it shows (``toybox.sounding``)
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from kinema.datasets.toybox_sounds import HEARD_PROMPT, ToyboxSounds
+from kinema.toybox import Scene
+from kinema.toybox.ask_media import ask_whether_heard
 from kinema.toybox.sounding import heard_caption
 from kinema.toybox.vocabulary import SOUNDS
 from kinema.toybox.write import write_clip
@@ -58,16 +60,36 @@ def caption_films(
         seed: of the films.
         hears: whether the film is played; without, the model is asked all the same.
     """
-    films, said, true = ToyboxSounds(level=level, split="test"), [], []
+    said, true = [], []
+    for scene, path, _ in _films(num_films, level, seed, hears=hears):
+        said.append(model.ask(path, HEARD_PROMPT))
+        true.append(heard_caption(scene))
+    return said, true
+
+
+def ask_films(model: Listener, *, num_films: int = 100, seed: int = 0, hears: bool = True) -> float:
+    """Share of right answers to whether a sound is heard: half of them are yes; arguments as above."""
+    right = [
+        model.ask(path, question.text).strip() == question.answer
+        for scene, path, rng in _films(num_films, 1, seed, hears=hears)
+        for question in ask_whether_heard(scene, rng)
+    ]
+    return sum(right) / len(right)
+
+
+def _films(
+    num_films: int, level: int, seed: int, *, hears: bool
+) -> Iterator[tuple[Scene, Path | None, np.random.Generator]]:
+    """Scenes that were not trained, each in a file until the next, if it is played, and a generator."""
+    films = ToyboxSounds(level=level, split="test")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "film.mp4"
         for index in range(num_films):
-            scene = films.scene(np.random.default_rng([seed, index]))
-            true.append(heard_caption(scene))
+            rng = np.random.default_rng([seed, index])
+            scene = films.scene(rng)
             if hears:
                 write_clip(scene.resized(_SIDE, _SIDE), path, fps=4.0)
-            said.append(model.ask(path if hears else None, HEARD_PROMPT))
-    return said, true
+            yield scene, path if hears else None, rng
 
 
 def score_heard(said: Sequence[str], true: Sequence[str]) -> HeardScores:

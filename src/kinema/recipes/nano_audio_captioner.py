@@ -20,7 +20,7 @@ import typer
 
 from kinema.datasets.mixture import mixture
 from kinema.datasets.toybox_sounds import HEARD_PROMPT, ToyboxSounds
-from kinema.evaluation.toybox_sounds import HeardScores, caption_films, score_heard
+from kinema.evaluation.toybox_sounds import HeardScores, ask_films, caption_films, score_heard
 from kinema.hub.card import ModelCard
 from kinema.inference.engine import VideoLanguageModel
 from kinema.inference.load import load
@@ -97,7 +97,7 @@ def nano_captioner_stages(run: NanoRun) -> list[Stage]:
         name="captions",
         learning_rates=dict.fromkeys(LEARNING_PARTS, 2e-3),
         data=mixture((ToyboxSounds(), 0.6), (ToyboxSounds(level=2), 0.4)),
-        num_steps=run.steps(400),
+        num_steps=run.steps(500),
     )
     return [language, hearing]
 
@@ -125,6 +125,15 @@ def train_nano_captioner(run: NanoRun) -> Path:
     return folder
 
 
+def nano_captioner_answers(folder: Path, *, num_films: int = 100) -> tuple[float, float]:
+    """Share of right answers to whether a sound is heard, and the same where no film is played."""
+    model = _load(folder)
+    return (
+        ask_films(model, num_films=num_films),
+        ask_films(model, num_films=num_films, hears=False),
+    )
+
+
 def nano_captioner_scores(folder: Path, *, num_films: int = 100) -> dict[str, HeardScores]:
     """Captions of held-out films.
 
@@ -132,8 +141,7 @@ def nano_captioner_scores(folder: Path, *, num_films: int = 100) -> dict[str, He
         ``heard``; ``blind``, where no film is played; ``constant``, the caption that is most often true;
         ``shuffled``, each of what was heard in another film; and ``long``, films of one to four windows.
     """
-    model = load(folder)
-    assert isinstance(model, VideoLanguageModel)
+    model = _load(folder)
     said, true = caption_films(model, num_films=num_films)
     deaf, _ = caption_films(model, num_films=num_films, hears=False)
     ((common, _),) = Counter(true).most_common(1)
@@ -144,6 +152,12 @@ def nano_captioner_scores(folder: Path, *, num_films: int = 100) -> dict[str, He
         "shuffled": score_heard([*said[1:], said[0]], true),
         "long": score_heard(*caption_films(model, num_films=num_films, level=2)),
     }
+
+
+def _load(folder: Path) -> VideoLanguageModel:
+    model = load(folder)
+    assert isinstance(model, VideoLanguageModel)
+    return model
 
 
 def _processor(run: NanoRun) -> CaptionerProcessor:
@@ -207,6 +221,8 @@ def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, films: int = 100, tr
             f"{name:9} captions exact {scores.exact:6.1%}, sounds F1 {scores.f1:6.1%} (precision "
             f"{scores.precision:.1%}, recall {scores.recall:.1%})"
         )
+    hearing, blind = nano_captioner_answers(folder, num_films=films)
+    typer.echo(f"is it heard? {hearing:.1%} right, blind {blind:.1%}")
 
 
 if __name__ == "__main__":
