@@ -80,8 +80,24 @@ def test_tiles_give_the_originals_logits_loss_and_gradients(case):
             model.connector.layers[0].cross_attention.key_value.weight.grad.chunk(2)[0]
         ),
     }
+    ours |= update_gradients(case, model)
+    theirs = {name.removeprefix("tile_chat.grad.") for name in case.outputs if ".grad." in name}
+    assert ours.keys() == theirs
     for name, gradient in ours.items():
         case.check(gradient, f"tile_chat.grad.{name}")
+
+
+def update_gradients(case, model):
+    """Of two factors of merged updates W + s B A: s B'(dW) and s (dW) A'."""
+    scaling = case.config["lora"]["alpha"] / case.config["lora"]["r"]
+    weights, names = case.weights(), "lm.base_model.model.{}.lora_{}.default.weight"
+    query, head = "model.layers.0.self_attn.q_proj", "lm_head"
+    up, down = weights[names.format(query, "B")], weights[names.format(head, "A")]
+    of_query = model.language_model.layers[0].attention.qkv.weight.grad[: len(up)]
+    return {
+        names.format(query, "A"): scaling * up.T @ of_query,
+        names.format(head, "B"): scaling * model.language_model.lm_head.weight.grad @ down.T,
+    }
 
 
 @torch.no_grad()

@@ -111,14 +111,16 @@ def check_gradients(case, model):
     assert {ours_of[name] for name in learned} == set(case.details["parameters_with_gradient"])
 
 
-def test_the_temperature_is_held_above_one_hundredth(small):
-    model, ids = small_model(small), small.inputs["text_ids"]
-    text = TextInputs(input_ids=ids, attention_mask=torch.ones_like(ids))
-    inputs = AlignedInputs(ids=small.inputs["idx"], pixel_values=small.inputs["image"], captions={"a": text})
+@pytest.mark.parametrize("name", ["large", "small"])
+def test_the_temperature_is_held_above_one_hundredth(request, name):
+    case = request.getfixturevalue(name)
+    model, ids = large_model(case) if name == "large" else small_model(case), case.inputs["text_ids"]
+    text = TextInputs(input_ids=ids, attention_mask=(ids > 0).long())
+    inputs = AlignedInputs(ids=case.inputs["idx"], pixel_values=case.inputs["image"], captions={"a": text})
     with torch.no_grad():
         model.temperature.fill_(0.001)
         CONTRAST(model, inputs)
-    small.check(model.temperature, "temp_after_clamp_of_0.001")
+    case.check(model.temperature, "temp_after_clamp_of_0.001")
 
 
 def test_the_small_text_tower_equals_the_original(small):

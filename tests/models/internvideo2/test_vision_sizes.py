@@ -28,7 +28,9 @@ from kinema.models.internvideo2.vision_keys import (
     videomae_keymap,
 )
 from kinema.modules.vision.internvideo2 import InternVideo2Tower, InternVideo2VisionConfig
+from kinema.modules.vision.token_masks import mask_by_attention
 from kinema.modules.vision.videomae import VideoMAE
+from kinema.training.random_mask import random_keep_mask
 
 STUDENTS = {
     "stage 1, 1B": (stage1_student(vision_1b()), 1_070_042_752, 592),
@@ -99,3 +101,20 @@ def test_a_tower_is_as_large_as_the_closed_form(vision: InternVideo2VisionConfig
     rest = 588 * width + width + width * (1 + 256 * 8) + width
     with torch.device("meta"):
         assert num_weights(InternVideo2Tower(vision)) == vision.num_layers * block + pool + rest
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "num_tokens"), [(1, 257), (4, 1025), (8, 2049), (16, 4097), (64, 16_385)]
+)
+def test_a_frame_is_256_tokens_and_a_clip_has_one_more(num_frames, num_tokens):
+    with torch.device("meta"):
+        tower = InternVideo2Tower(replace(vision_s14(), num_layers=1))
+        assert tower(torch.empty(1, num_frames, 3, 224, 224)).tokens.shape == (1, num_tokens, 384)
+
+
+def test_a_masked_student_sees_52_patches_of_each_frame_or_410_of_a_clip():
+    by_frame, whole = torch.ones(1, 8, 256), torch.ones(1, 1, 2048)
+    assert mask_by_attention(by_frame, 0.8).sum() == 417  # stage 1: 8 x 52, and the class token
+    assert mask_by_attention(whole, 0.8).sum() == 411  # distillation
+    assert random_keep_mask(1, 1024, 0.8).sum() == 206  # stage 2: four frames
+    assert random_keep_mask(1, 256, 0.5).sum() == 129  # an image
