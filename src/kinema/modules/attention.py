@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kinema.modules.long_attention import is_long, long_attention
+
 
 def packed_attention(
     query: Tensor, key: Tensor, value: Tensor, lengths: Sequence[int], *, causal: bool = False
@@ -52,6 +54,8 @@ def attention(
             len(query), key.shape[1], -1, query.shape[3]
         )  # a group as rows: keys are read once
         return attention(rows, key, value, mask=mask).reshape(query.shape)
+    if not causal and mask is None and is_long(query, key):
+        return long_attention(query, key, value)
     return F.scaled_dot_product_attention(
         query, key, value, attn_mask=mask, is_causal=causal and mask is None, enable_gqa=grouped
     )

@@ -26,7 +26,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``F.linear`` but for the order of its sums: (..., D), (D_out, D), (D_out,) -> (..., D_out)."""
     num_rows = x.shape[:-1].numel()
     whole = num_rows if num_rows <= _FEW_ROWS else num_rows - num_rows % _ROW_BLOCK
-    if not whole or not _is_for_onednn(x, weight):
+    if not whole or not is_for_onednn(x, weight):
         return F.linear(x, weight, bias)
     if whole == num_rows:
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
@@ -35,7 +35,8 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return torch.cat(parts).view(*x.shape[:-1], -1)
 
 
-def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
+def is_for_onednn(x: Tensor, weight: Tensor) -> bool:
+    """Whether such a product can go to oneDNN: float32 on an x86 CPU, without a gradient."""
     if torch.is_grad_enabled() or torch.compiler.is_compiling():  # a compiler chooses kernels itself
         return False
     on_cpu = x.device.type == weight.device.type == "cpu"
