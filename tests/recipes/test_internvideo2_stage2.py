@@ -91,7 +91,7 @@ def test_the_unmasked_step_runs_on_a_model_that_hears(golden_dir):
                 input_ids=case.inputs[f"{name}_caption.input_ids"],
                 attention_mask=case.inputs[f"{name}_caption.attention_mask"].bool(),
             )
-            for name in ("video", "audio", "avs")
+            for name in ("video", "audio", "av", "avs")
         },
         ids=case.inputs["idx"],
     )
@@ -99,6 +99,26 @@ def test_the_unmasked_step_runs_on_a_model_that_hears(golden_dir):
     replace(unmasked.loss, masking=masking)(model, inputs).backward()
     assert model.hearing.audio_encoder.layers[0].mlp.fc1.weight.grad is not None
     assert model.vision_encoder.vision_encoder.encoder.class_token.grad is None
+
+
+def test_the_unmasked_step_tells_clips_with_their_sound_by_what_is_seen_and_heard():
+    _, unmasked = stage2_paper(DATA, DATA)
+    read = {name: unmasked.loss.captions[name] for name in ("vtc", "atc", "avtc", "avtm", "avmlm")}
+    assert read == {"vtc": "video", "atc": "audio", "avtc": "av", "avtm": "av", "avmlm": "av"}
+
+
+def test_clips_that_are_told_by_all_that_is_said_need_no_other_caption(golden_dir):
+    """V with T_VAS, a pair of the paper's unmasked step: its batches have one set of captions."""
+    case = GoldenCase(golden_dir / "internvideo2/C_stage2_audiovisual")
+    _, unmasked = stage2_paper(DATA, DATA)
+    text = TextInputs(
+        input_ids=case.inputs["avs_caption.input_ids"],
+        attention_mask=case.inputs["avs_caption.attention_mask"].bool(),
+    )
+    inputs = AlignedInputs(pixel_values=case.inputs["video"], captions={"avs": text}, ids=case.inputs["idx"])
+    masking = WordMasking(vocab_size=case.config["text"]["vocab_size"])
+    terms = replace(unmasked.loss, masking=masking).terms(stage2_model(case), inputs)
+    assert set(terms) == {"vtc", "vtm", "mlm"}
 
 
 def test_a_size_that_was_not_trained_is_refused():

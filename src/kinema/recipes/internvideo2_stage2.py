@@ -47,6 +47,9 @@ CAPTIONS = {
     **dict.fromkeys(AUDIO_VIDEO_TERMS, "avs"),
 }
 """What each term reads where there are captions of what is seen, of what is heard, and of all."""
+UNMASKED_CAPTIONS = {**CAPTIONS, **dict.fromkeys(AUDIO_VIDEO_TERMS, "av")}
+"""The same in the paper's unmasked step (3.2), which tells clips with their sound by what is seen and heard,
+and clips without it a second time by all that is seen, heard and said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,14 +92,18 @@ def stage2_paper(data: Joined, unmasked_data: Joined, *, epochs: int = 1) -> lis
     Args:
         data: images, videos, and videos with their sound, with captions that tell of all that is seen, heard
             and said.
-        unmasked_data: the same and sound alone, with captions of what it is paired with: ``video``,
-            ``audio`` and ``avs``. The paper has 25, 0.5 and 50 million.
+        unmasked_data: images and videos with captions called ``video``, sound with ``audio``, videos with
+            their sound with ``av``, and videos with ``avs`` alone, each kind apart. The paper has 25 million
+            of the first, 0.5 and 50 million of the others.
         epochs: of the second step, which no source tells.
     """
     masked = _masked("6b", data, Alignment(weights=_masked_weights("6b")))
     terms = VIDEO_TERMS + AUDIO_TERMS + AUDIO_VIDEO_TERMS
     loss = Alignment(
-        weights=dict.fromkeys(terms, 1.0), captions=CAPTIONS, video_mask_ratio=0.0, image_mask_ratio=0.0
+        weights=dict.fromkeys(terms, 1.0),
+        captions=UNMASKED_CAPTIONS,
+        video_mask_ratio=0.0,
+        image_mask_ratio=0.0,
     )
     return [
         masked,
