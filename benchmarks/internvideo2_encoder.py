@@ -1,11 +1,15 @@
 """InternVideo2's video encoder: beside its formula written plainly, and what masking saves.
 
     OMP_NUM_THREADS=1 python benchmarks/internvideo2_encoder.py
+    OMP_NUM_THREADS=2 python benchmarks/internvideo2_encoder.py --only embedding
 
 The formula is that of the original's path without fused kernels: a convolution over the clip, norms spelled
 out, one square of attention a layer, keys and values of every token in the pool. Both have the same weights;
 outputs are compared first, then both take turns, and medians are printed. float32. Linux only, for the
 memory.
+
+Masking is timed of the student alone, and of a whole step with a teacher of the student's size, which sees
+all tokens: asked, and with its features kept on disk.
 """
 
 import argparse
@@ -13,19 +17,31 @@ import gc
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kinema.models.internvideo2.config import stage1_student, vision_1b, vision_b14, vision_s14
+from kinema.models.internvideo2.config import (
+    distilled_student,
+    stage1_student,
+    vision_1b,
+    vision_b14,
+    vision_s14,
+)
 from kinema.models.internvideo2.student import InternVideo2Student
+from kinema.models.internvideo2.teachers import ClipTeacher, Teacher
 from kinema.modules.vision.internvideo2 import InternVideo2Tower, InternVideo2VisionConfig
 from kinema.modules.vision.token_masks import mask_by_attention
+from kinema.training.distillation import TeacherAlignment
+from kinema.training.teacher_cache import CachedTeacher
 
 SIZES = {
     "S/14": vision_s14(),
@@ -41,6 +57,7 @@ def main() -> None:
     )
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--only", choices=("embedding", "masking"))
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child is not None:
@@ -48,12 +65,18 @@ def main() -> None:
         print(measure_peak(name, way, int(num_frames)))
         return
     pixels = torch.randn(1, options.frames, 3, 224, 224)
-    print("\n| a clip to its vector | ours s | plain s | plain / ours | ours MB | plain MB |")
-    print("|---|---|---|---|---|---|")
-    for name, config in SIZES.items():
-        print_encoder(name, config, pixels, options.repeats)
-    print("\n| stage 1, forward and backward | all tokens s | 80 % masked s | share |\n|---|---|---|---|")
-    print_masking("S/14", SIZES["S/14"], pixels, options.repeats)
+    if options.only != "masking":
+        print(f"\n{torch.get_num_threads()} threads\n")
+        print(
+            "| a clip to its vector | ours s | by the clock | plain s | plain / ours | ours MB | plain MB |"
+        )
+        print("|---|---|---|---|---|---|---|")
+        for name, config in SIZES.items():
+            print_encoder(name, config, pixels, options.repeats)
+    if options.only != "embedding":
+        print("\n| stage 1, forward and backward | all tokens s | 80 % masked s | share |\n|---|---|---|---|")
+        print_masking("S/14", SIZES["S/14"], pixels, options.repeats)
+        print_distilling("S/14", SIZES["S/14"], pixels, options.repeats)
 
 
 @torch.inference_mode()
@@ -62,10 +85,10 @@ def print_encoder(name: str, config: InternVideo2VisionConfig, pixels: Tensor, r
     tower = with_every_weight(InternVideo2Tower(config)).eval()
     ways = [lambda: tower(pixels).pooled, lambda: plain_tower(tower, pixels)]
     torch.testing.assert_close(ways[0](), ways[1](), atol=1e-3, rtol=1e-3)
-    ours, plain = timed(ways, repeats)
+    (ours, clock), (plain, _) = timed(ways, repeats)
     our_bytes, plain_bytes = (peak_bytes(name, way, pixels.shape[1]) for way in ("ours", "plain"))
     print(
-        f"| {name} | {ours:.2f} | {plain:.2f} | {plain / ours:.2f} | {our_bytes / 1e6:.0f} | "
+        f"| {name} | {ours:.2f} | {clock:.2f} | {plain:.2f} | {plain / ours:.2f} | {our_bytes / 1e6:.0f} | "
         f"{plain_bytes / 1e6:.0f} |",
         flush=True,
     )
@@ -84,8 +107,28 @@ def print_masking(name: str, config: InternVideo2VisionConfig, pixels: Tensor, r
         student.zero_grad(set_to_none=True)
         return loss
 
-    whole, masked = timed([lambda: step(None), lambda: step(keep_mask)], repeats)
-    print(f"| {name} | {whole:.2f} | {masked:.2f} | {masked / whole:.1%} |", flush=True)
+    (whole, _), (masked, _) = timed([lambda: step(None), lambda: step(keep_mask)], repeats)
+    print(f"| {name}, the student | {whole:.2f} | {masked:.2f} | {masked / whole:.1%} |", flush=True)
+
+
+def print_distilling(name: str, config: InternVideo2VisionConfig, pixels: Tensor, repeats: int) -> None:
+    """Two rows: a step of distillation with its teacher asked, and with the teacher's features kept."""
+    student = InternVideo2Student(replace(distilled_student(config), clip_size=config.hidden_size))
+    teacher = ClipTeacher(InternVideo2Tower(config), interval=1.0)
+    batch = SimpleNamespace(pixel_values=pixels)
+
+    def step(asked: Teacher, mask_ratio: float) -> Tensor:
+        loss = TeacherAlignment(clip_teacher=asked, mask_ratio=mask_ratio, frame_stride=1)(student, batch)
+        loss.backward()
+        student.zero_grad(set_to_none=True)
+        return loss
+
+    with tempfile.TemporaryDirectory() as folder:
+        kept = CachedTeacher(teacher, Path(folder))
+        for what, asked in (("its teacher asked", teacher), ("its teacher's features kept", kept)):
+            ways = [partial(step, asked, ratio) for ratio in (0.0, 0.8)]
+            (whole, _), (masked, _) = timed(ways, repeats)
+            print(f"| {name}, {what} | {whole:.2f} | {masked:.2f} | {masked / whole:.1%} |", flush=True)
 
 
 def plain_tower(tower: InternVideo2Tower, pixels: Tensor) -> Tensor:
@@ -142,19 +185,22 @@ def with_every_weight(tower: InternVideo2Tower) -> InternVideo2Tower:
     return tower
 
 
-def timed(functions: list[Callable[[], Tensor]], repeats: int) -> list[float]:
-    """Median seconds of the processor, taking turns, after one turn that is not counted.
+def timed(functions: Sequence[Callable[[], Tensor]], repeats: int) -> list[tuple[float, float]]:
+    """Median seconds of the processor and of the clock, taking turns, after one turn that is not counted.
 
-    With one thread they are those of the clock where nothing else runs, and stay so where other jobs do.
+    With one thread both are the same where nothing else runs; those of the processor stay so where other jobs
+    do.
     """
-    seconds: list[list[float]] = [[] for _ in functions]
+    seconds: list[list[tuple[float, float]]] = [[] for _ in functions]
     for turn in range(repeats + 1):
         for function, taken in zip(functions, seconds, strict=True):
-            start = time.process_time()
+            start = time.process_time(), time.perf_counter()
             function()
             if turn:
-                taken.append(time.process_time() - start)
-    return [statistics.median(taken) for taken in seconds]
+                taken.append((time.process_time() - start[0], time.perf_counter() - start[1]))
+    return [
+        (statistics.median(x for x, _ in taken), statistics.median(x for _, x in taken)) for taken in seconds
+    ]
 
 
 def peak_bytes(name: str, way: str, num_frames: int) -> int:
