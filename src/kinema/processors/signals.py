@@ -50,6 +50,7 @@ def read_sound(
     *,
     start_s: float | None = None,
     end_s: float | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Sound: a file, the sound track of a video file, or an ``AudioClip`` of any rate; (1, 3, M, L).
 
@@ -61,18 +62,19 @@ def read_sound(
         config: how it becomes a picture.
         start_s: presentation time to hear a file from; None is the beginning.
         end_s: presentation time to hear it up to; None is the end.
+        generator: draws the stretches of a long sound, for training; None as ``spectrogram_pixels`` says.
 
     Raises:
         MediaError: if there is no such file, or it holds no sound.
         InputError: if there is none in the asked-for time.
     """
     if isinstance(source, AudioClip):
-        return _heard(source, config)
+        return _heard(source, config, generator)
     with opened(source) as file:
         span_s = stated_span_s(file, start_s=start_s, end_s=end_s)
         if span_s is not None and span_s[1] - span_s[0] > _WHOLE_S:
-            return _heard_apart(file, config, *span_s)
-        return _heard(_stored_sound(file, start_s, end_s), config)
+            return _heard_apart(file, config, *span_s, generator)
+        return _heard(_stored_sound(file, start_s, end_s), config, generator)
 
 
 def read_depth(source: Source | NDArray[Any], config: CLIPPixelsConfig, *, max_depth_m: float) -> Tensor:
@@ -93,16 +95,22 @@ def read_heat(source: Source | NDArray[Any], config: CLIPPixelsConfig) -> Tensor
     return image_pixels(picture, config)[None]
 
 
-def _heard(clip: AudioClip, config: SpectrogramConfig) -> Tensor:
+def _heard(clip: AudioClip, config: SpectrogramConfig, generator: torch.Generator | None) -> Tensor:
     waveform = resample(torch.from_numpy(clip.data.T), clip.sample_rate, SAMPLE_RATE)  # (C, N)
-    return spectrogram_pixels(waveform, config)[None]
+    return spectrogram_pixels(waveform, config, generator=generator)[None]
 
 
-def _heard_apart(file: OpenSource, config: SpectrogramConfig, start_s: float, end_s: float) -> Tensor:
+def _heard_apart(
+    file: OpenSource,
+    config: SpectrogramConfig,
+    start_s: float,
+    end_s: float,
+    generator: torch.Generator | None,
+) -> Tensor:
     """``_heard`` of a long file: each stretch is read, and becomes a channel, by itself."""
     num_samples = stretch_samples(config)
     channels = []
-    for start in choose_starts(int((end_s - start_s) * SAMPLE_RATE), config):
+    for start in choose_starts(int((end_s - start_s) * SAMPLE_RATE), config, generator):
         first_s = start_s + start * FRAME_STEP / SAMPLE_RATE
         # A frame more than needed, as resampling may round down.
         clip = _stored_sound(file, first_s, first_s + (num_samples + FRAME_STEP) / SAMPLE_RATE)

@@ -1,11 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
+from numbered_clips import sound_file
 
 from kinema.datasets.toybox_pairs import pair
 from kinema.errors import DataError
+from kinema.media.frames import AudioClip
 from kinema.models.languagebind.config import Modality
 from kinema.models.languagebind.pairs import PairProcessor
-from kinema.processors.messages import Conversation, ImagePart, Message, TextPart
+from kinema.processors.messages import AudioPart, Conversation, ImagePart, Message, TextPart
+from kinema.processors.spectrogram import SpectrogramConfig
 from kinema.recipes.nano_languagebind import nano_clip_tokenizer, nano_languagebind_processor
 
 
@@ -40,3 +46,17 @@ def test_what_is_no_pair_is_refused(processor):
     shown = Message(role="user", parts=(picture(0),))
     with pytest.raises(DataError, match="the answer of a conversation, and this one has none"):
         processor([Conversation(messages=(shown,))])
+
+
+@pytest.mark.parametrize("num_s", [5, 70])  # a file over a minute is read in stretches
+def test_stretches_of_a_long_sound_are_drawn_from_the_seed_of_its_sample(num_s):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (num_s * 16_000, 1)).astype(np.float32)
+    file = sound_file("flac", "flac", AudioClip(data=noise, sample_rate=16_000, start_s=0.0))
+    sample = pair(AudioPart(source=file), "a noise")
+    ears = PairProcessor(nano_languagebind_processor(Modality.AUDIO, nano_clip_tokenizer(scale=0.01)))
+    ears = ears.with_settings(sound=SpectrogramConfig(num_mel_bins=28, target_length=100))
+    heard = [ears([replace(sample, seed=seed)]).pixel_values for seed in (None, 1, 1, 2)]
+    assert torch.equal(heard[0], ears([sample]).pixel_values)
+    assert torch.equal(heard[1], heard[2])
+    for one, other in ((0, 1), (1, 3)):
+        assert not torch.allclose(heard[one], heard[other], atol=0.1)

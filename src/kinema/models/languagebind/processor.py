@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -74,8 +75,12 @@ class LanguageBindProcessor:
         """Token ids of texts."""
         return self.tokenizer(texts)
 
-    def pixels(self, media: Media) -> Tensor:
+    def pixels(self, media: Media, generator: torch.Generator | None = None) -> Tensor:
         """What the checkpoint's own tower sees of one file.
+
+        Args:
+            media: one, as the method for the modality takes it.
+            generator: of what training draws, which is the stretches of a long sound.
 
         Returns:
             (T, 3, H, W) float32; T is 1 but for video.
@@ -84,10 +89,11 @@ class LanguageBindProcessor:
             InputError: if it is not what this modality takes.
             MediaError: if a file cannot be read, or holds no such thing: a video without a sound track.
         """
+        if self.modality is Modality.AUDIO:
+            return self.audio(media, generator)
         read = {
             Modality.IMAGE: self.image,
             Modality.VIDEO: self.video,
-            Modality.AUDIO: self.audio,
             Modality.DEPTH: self.depth,
             Modality.THERMAL: self.thermal,
         }
@@ -114,14 +120,15 @@ class LanguageBindProcessor:
             frames = video.iter_read(sampling=self.config.sampling, num_frames=self.config.num_frames)
             return video_pixels((pixels for _, pixels in frames), size=size)
 
-    def audio(self, media: Media) -> Tensor:
+    def audio(self, media: Media, generator: torch.Generator | None = None) -> Tensor:
         """Sound: a file, the sound track of a video file, or an ``AudioClip`` of any rate; (1, 3, M, L).
 
         Of sound with more than two channels, a stereo mix is heard; the filter bank takes its first channel.
-        Of a file over a minute, whose header says so, the three stretches alone are read.
+        Of a file over a minute, whose header says so, the three stretches alone are read. They are drawn with
+        a generator, as the original draws them; without one each is the middle of those there are.
         """
         sound = media if isinstance(media, AudioClip) else file_of(media, "sound")
-        return read_sound(sound, self.config.sound)
+        return read_sound(sound, self.config.sound, generator=generator)
 
     def depth(self, media: Media) -> Tensor:
         """A depth map: a grey file of 16 bits in millimetres, or such numbers (H, W); (1, 3, S, S)."""
