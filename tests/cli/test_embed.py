@@ -97,6 +97,31 @@ def test_what_would_come_to_nothing_is_refused(embedder, clips, arguments, exit_
     assert said in outcome.stderr
 
 
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_embedded(embedder, clips, vectors, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film")
+    files = (clips[0], broken, clips[1])
+    outcome = run("embed", embedder, *files, "--json", "--out", tmp_path / "v.npz", "--batch-size", 1)
+    assert outcome.exit_code == 3
+    warning, _, last = outcome.stderr.splitlines()[-3:]
+    assert warning.startswith(f"warning: {broken}: ")
+    assert "1 of 3 files could not be embedded" in last
+    assert [entry["name"] for entry in outcome.document["media"]] == list(map(str, clips))
+    assert [entry["name"] for entry in outcome.document["left_out"]] == [str(broken)]
+    with np.load(tmp_path / "v.npz") as stored:
+        np.testing.assert_allclose(stored["media"], vectors[0], atol=1e-5)
+        assert stored["media_names"].tolist() == list(map(str, clips))
+
+
+def test_where_no_file_can_be_read_nothing_is_written(embedder, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film")
+    outcome = run("embed", embedder, broken, "--out", tmp_path / "v.npz")
+    assert outcome.exit_code == 3
+    assert "none of the 1 files can be embedded" in outcome.stderr
+    assert not (tmp_path / "v.npz").exists()
+
+
 def test_a_model_that_writes_does_not_embed_and_one_that_embeds_does_not_write(embedder, model_folder, clips):
     outcome = run("embed", model_folder, clips[0], "--json")
     assert outcome.exit_code == 2

@@ -184,6 +184,16 @@ def test_a_file_that_cannot_be_read_is_named(video, tmp_path):
         video.embed_video([frames(4), "nowhere.mp4"])
 
 
+def test_a_file_that_cannot_be_read_is_left_out_where_somebody_is_told(video):
+    told = []
+    sources = [frames(4), "nowhere.mp4", frames(4, seed=1)]
+    vectors = video.embed_video(sources, batch_size=2, left_out=lambda *error: told.append(error))
+    np.testing.assert_allclose(vectors, video.embed_video(sources[::2]), atol=1e-5)
+    ((number, error),) = told
+    assert number == 1
+    assert "nowhere.mp4" in str(error)
+
+
 def test_a_video_without_sound_has_no_audio_vector(folders, tmp_path):
     silent = tmp_path / "silent.mp4"
     silent.write_bytes(encode("mp4", "libx264"))

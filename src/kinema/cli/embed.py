@@ -10,11 +10,13 @@ from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import counter, note, print_json
 from kinema.cli.loading import check_media, load_embedding
 from kinema.cli.options import Parts, PlaceOptions, parts_of
-from kinema.errors import ConfigError
+from kinema.errors import ConfigError, MediaError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from kinema.inference.embedding import EmbeddingModel
 
     Rows = dict[str, NDArray[np.float32]]
     """``media`` and ``text``, (B, P) each; one of them may be absent."""
@@ -53,27 +55,52 @@ def embed(
     place: PlaceOptions,
     output: OutputOptions,
 ) -> None:
-    """Turn files and texts into vectors; given both, print how near they are."""
+    """Turn files and texts into vectors; given both, print how near they are.
+
+    A file that cannot be read is named and left out; the exit code is 3 then.
+    """
     names, texts = files or [], text or []
     _check_request(names, texts, out, is_json=output.json)
     check_media(names)
     engine = load_embedding(model, place, parts_of(part))
     rows: Rows = {}
+    errors: dict[int, str] = {}
     if names:
-        with counter("embedding") as progress:
-            rows["media"] = engine.embed(names, modality, batch_size=batch_size, progress=progress)
+        rows["media"], errors = _embed_files(engine, names, modality, batch_size)
     if texts:
         rows["text"] = engine.embed_text(texts)
+    left_out = [{"name": names[number], "error": error} for number, error in sorted(errors.items())]
+    names = [name for number, name in enumerate(names) if number not in errors]
     if out is not None:
         _write(out, rows, names, texts)
     if output.json:
         kinds = engine.modalities
         kind = modality or (kinds[0] if len(kinds) == 1 else None)
-        print_json({"model": model, "modality": kind, **_document(rows, names, texts)})
+        document = {"model": model, "modality": kind, **_document(rows, names, texts)}
+        print_json(document | ({"left_out": left_out} if left_out else {}))
     elif names and texts:
         _print_table(rows["media"] @ rows["text"].T, names, texts)
     if out is not None:
         note(f"{len(names) + len(texts)} vectors written to {out}")
+    if left_out:
+        total = len(names) + len(left_out)
+        raise MediaError(f"{len(left_out)} of {total} files could not be embedded; see the warnings above.")
+
+
+def _embed_files(
+    engine: "EmbeddingModel", names: list[str], modality: str | None, batch_size: int
+) -> "tuple[NDArray[np.float32], dict[int, str]]":
+    """Vectors of the files that can be read, and of the others by number why not, each said as it is met."""
+    errors: dict[int, str] = {}
+
+    def leave_out(number: int, error: Exception) -> None:
+        errors[number] = " ".join(str(error).split())
+        name = "" if names[number] in errors[number] else f"{names[number]}: "
+        note(f"warning: {name}{errors[number]}")
+
+    with counter("embedding") as progress:
+        vectors = engine.embed(names, modality, batch_size=batch_size, progress=progress, left_out=leave_out)
+    return vectors, errors
 
 
 def _check_request(names: list[str], texts: list[str], out: Path | None, *, is_json: bool) -> None:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from kinema.errors import ConfigError, InputError
-from kinema.inference.tower import Tower
+from kinema.errors import ConfigError, InputError, MediaError
+from kinema.inference.tower import LeftOut, Tower
 
 Vectors = NDArray[np.float32]
 """(B, P), each of length 1."""
@@ -36,6 +36,9 @@ class EmbedOptions(TypedDict, total=False):
     """Files that are held at a time, 8 unless told; they are read side by side."""
     progress: Callable[[int, int], None]
     """Is told after each batch how many of how many are done."""
+    left_out: LeftOut
+    """Is told the number of a file that cannot be embedded, and the error; the file then has no vector.
+    Without it the error is raised."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ class EmbeddingModel:
 
         Raises:
             InputError: if the model does not embed this kind, or takes it in another form.
-            MediaError: if a file cannot be read, or holds no such thing.
+            MediaError: if a file cannot be read, or holds no such thing; with ``left_out``, if none can.
         """
         tower = self._tower(modality)
         sources = list(media) if isinstance(media, list | tuple) else [media]
@@ -152,10 +155,12 @@ class EmbeddingModel:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be at least 1, got {batch_size}.")
         batches: list[Tensor] = []
-        for vectors in tower.media(sources, batch_size):
+        for vectors in tower.media(sources, batch_size, options.get("left_out")):
             batches.append(vectors)
             if progress is not None:
                 progress(min(len(batches) * batch_size, len(sources)), len(sources))
+        if not any(map(len, batches)):
+            raise MediaError(f"none of the {len(sources)} files can be embedded.")
         return torch.cat(batches).numpy()
 
     def embed_text(self, texts: str | Sequence[str]) -> Vectors:

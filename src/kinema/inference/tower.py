@@ -13,13 +13,16 @@ from torch import Tensor
 from torch.nn import Parameter
 from torch.nn import functional as F
 
-from kinema.errors import InputError
+from kinema.errors import InputError, MediaError
 from kinema.processors.text_inputs import TextInputs
 
 _TEXT_BATCH_SIZE = 256
 
 Seen = Tensor | tuple[Tensor, ...]
 """What a network takes of media: a tensor, or several where it sees and hears at once."""
+
+LeftOut = Callable[[int, MediaError | InputError], None]
+"""Is told of a file that cannot be embedded, by its number, and why not."""
 
 
 class EmbeddingNetwork(Protocol):
@@ -89,10 +92,21 @@ class Tower:
     processor: EmbeddingProcessor
 
     @torch.inference_mode()
-    def media(self, sources: Sequence[Any], batch_size: int) -> Iterator[Tensor]:
-        """(B, P) of one batch of files after the other; the files of a batch are read side by side."""
-        for batch in self._batches(sources, batch_size):
-            yield torch.cat([_finished(self.network.embed_pixels(*rows)) for rows in batch])
+    def media(
+        self, sources: Sequence[Any], batch_size: int, left_out: LeftOut | None = None
+    ) -> Iterator[Tensor]:
+        """(B, P) of one batch of files after the other; the files of a batch are read side by side.
+
+        A batch of which no file can be read gives an empty tensor.
+
+        Args:
+            sources: the files.
+            batch_size: how many are held at a time.
+            left_out: is told of one that cannot be read, which then has no row; None raises its error.
+        """
+        for batch in self._batches(sources, batch_size, left_out):
+            vectors = [_finished(self.network.embed_pixels(*rows)) for rows in batch]
+            yield torch.cat(vectors) if vectors else torch.empty(0)
 
     @torch.inference_mode()
     def matches(self, text: str, sources: Sequence[Any], batch_size: int) -> Iterator[Tensor]:
@@ -118,16 +132,31 @@ class Tower:
         device = self._weight.device
         return torch.cat([_finished(self.network.embed_text(ids.to(device))) for ids in batches])
 
-    def _batches(self, sources: Sequence[Any], batch_size: int) -> Iterator[list[tuple[Tensor, ...]]]:
+    def _batches(
+        self, sources: Sequence[Any], batch_size: int, left_out: LeftOut | None = None
+    ) -> Iterator[list[tuple[Tensor, ...]]]:
         """What is seen of one batch of files after the other, where the network is; one shape, one tensor."""
         weight = self._weight
         with ThreadPoolExecutor(max_workers=min(batch_size, torch.get_num_threads())) as pool:
             for start in range(0, len(sources), batch_size):
-                seen = list(pool.map(self.processor.pixels, sources[start : start + batch_size]))
+                read = list(pool.map(self._read, sources[start : start + batch_size]))
+                for number, item in enumerate(read, start):
+                    if isinstance(item, MediaError | InputError):
+                        if left_out is None:
+                            raise item
+                        left_out(number, item)
+                seen = [item for item in read if not isinstance(item, MediaError | InputError)]
                 yield [
                     tuple(part.to(device=weight.device, dtype=weight.dtype) for part in rows)
                     for rows in _stacked(seen)
                 ]
+
+    def _read(self, source: Any) -> Seen | MediaError | InputError:
+        """What is seen of one file, or why nothing is."""
+        try:
+            return self.processor.pixels(source)
+        except (MediaError, InputError) as error:
+            return error
 
     @property
     def _weight(self) -> Tensor:
