@@ -74,7 +74,9 @@ def _languagebind() -> list[NamedModel]:
         ("LanguageBind/LanguageBind_Depth", image, "embeds depth maps and text; low-rank updates apart"),
         ("LanguageBind/LanguageBind_Thermal", image, "embeds heat maps and text; low-rank updates apart"),
     ]
-    return _named("languagebind", "MIT", models)
+    return _named(
+        "languagebind", "MIT (repository); the data it learned from, VIDAL-10M, is CC-BY-NC-4.0", models
+    )
 
 
 def _video_llava() -> list[NamedModel]:
