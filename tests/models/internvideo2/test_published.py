@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from clip_vocabulary import small_tokenizer
 
 from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
 from kinema.models.internvideo2.clip import InternVideo2CLIP
+from kinema.models.internvideo2.clip_processor import CLIPProcessor, CLIPProcessorConfig
 from kinema.models.internvideo2.config import (
     clip_large,
     clip_small,
@@ -25,6 +27,7 @@ from kinema.models.internvideo2.student import InternVideo2Student
 from kinema.models.registry import named_models
 from kinema.modules.connectors.qformer import QFormerConfig
 from kinema.modules.language.decoder import DecoderConfig
+from kinema.processors.clip_text import CLIPTokenizer
 
 
 def chat_8b() -> ChatConfig:
@@ -95,3 +98,9 @@ def test_every_part_and_vocabulary_that_is_listed_in_this_family_is_published():
         shapes = {"vision_encoder.clip_projector.cross_attn.q.weight": (width, width)}
         assert parts_of_trained(shapes)[0].published in listed
     assert vocabulary_of("internvideo2_stage2", {}).is_fetched
+
+
+def test_the_model_that_hears_is_one_that_is_listed(tmp_path):
+    words = CLIPTokenizer(small_tokenizer(tmp_path), num_positions=16)
+    hears = CLIPProcessor(words, CLIPProcessorConfig()).published["audio"]
+    assert hears in {model.name for model in named_models()}

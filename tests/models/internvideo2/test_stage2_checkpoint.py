@@ -166,7 +166,7 @@ def test_sounds_are_looked_at_again_by_the_head_for_sound(folders):
 def test_a_model_that_hears_nothing_says_which_one_does(folders):
     model = embedder(folders["visual"])
     clip = AudioClip(data=np.zeros((16_000, 1), np.float32), sample_rate=16_000, start_s=0.0)
-    with pytest.raises(InputError, match="not audio; load 'OpenGVLab/InternVideo2-Stage2_6B'"):
+    with pytest.raises(InputError, match="not audio; load 'OpenGVLab/InternVideo2-Stage2_6B-224p-f4'"):
         model.embed_audio([clip])
 
 

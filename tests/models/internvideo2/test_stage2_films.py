@@ -102,7 +102,7 @@ def test_frames_without_sound_are_refused(model, form):
 
 def test_a_model_that_does_not_hear_says_which_one_does(folders, films):
     deaf = kinema.load(folders / "deaf", device="cpu")
-    with pytest.raises(InputError, match="not audio_video; load 'OpenGVLab/InternVideo2-Stage2_6B'"):
+    with pytest.raises(InputError, match="not audio_video; load 'OpenGVLab/InternVideo2-Stage2_6B-224p-f4'"):
         deaf.embed_video(films, with_sound=True)
 
 

@@ -63,7 +63,7 @@ class CLIPProcessor:
     @property
     def published(self) -> Mapping[str, str]:
         """A released checkpoint for what this one may not do."""
-        return {"audio": "OpenGVLab/InternVideo2-Stage2_6B"}
+        return {"audio": "OpenGVLab/InternVideo2-Stage2_6B-224p-f4"}
 
     def with_settings(self, **changes: object) -> Self:
         """The same with some fields of its config changed, such as ``num_frames``."""

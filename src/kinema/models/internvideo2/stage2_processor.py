@@ -78,7 +78,7 @@ class Stage2Processor:
     @property
     def published(self) -> Mapping[str, str]:
         """A released checkpoint for what this one may not do."""
-        hears = "OpenGVLab/InternVideo2-Stage2_6B"
+        hears = "OpenGVLab/InternVideo2-Stage2_6B-224p-f4"
         return {"audio": hears, "audio_video": hears}
 
     def with_settings(self, **changes: Any) -> Self:
