@@ -1,0 +1,58 @@
+"""Commands in docs/training.md have only options that there are, and its records can be read."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+
+from kinema.datasets.llava import LlavaRecords
+from kinema.datasets.vidal import VidalRecords
+from kinema.errors import DataError
+from kinema.recipes import languagebind, nano_languagebind, nano_video_llava, video_llava
+
+TEXT = (Path(__file__).parent.parent.parent / "docs/training.md").read_text(encoding="utf-8")
+RECIPES = {
+    "video_llava": video_llava,
+    "languagebind": languagebind,
+    "nano_languagebind": nano_languagebind,
+    "nano_video_llava": nano_video_llava,
+}
+
+
+def commands() -> list[tuple[str, set[str]]]:
+    """Recipe and options of each command."""
+    joined = re.sub(r"\\\n\s*", "", TEXT)
+    found = re.findall(r"^    python -m kinema\.recipes\.(\w+) (.*)$", joined, re.MULTILINE)
+    return [(recipe, set(re.findall(r"--[a-z-]+", rest))) for recipe, rest in found]
+
+
+@pytest.mark.parametrize(("recipe", "options"), commands())
+def test_commands_have_only_options_that_there_are(recipe, options):
+    app = typer.Typer()
+    app.command()(RECIPES[recipe]._main)
+    known = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
+    assert options <= known
+
+
+def test_there_are_commands_of_each_recipe():
+    assert {recipe for recipe, _ in commands()} == set(RECIPES)
+
+
+def test_its_records_are_read(tmp_path):
+    llava, vidal = re.findall(r"```json\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "talk.json").write_text(llava)
+    talk = LlavaRecords(files=(tmp_path / "talk.json",), media_dir=tmp_path)
+    shown = [len(talk.sample(index, np.random.default_rng(0)).messages) for index in range(len(talk))]
+    assert shown == [2, 4, 2]
+    assert [length > 0 for length in talk.modality_lengths()] == [True, True, False]
+    (tmp_path / "pairs.json").write_text(vidal)
+    pairs = VidalRecords(files=(tmp_path / "pairs.json",), media_dir=tmp_path, modality="video")
+    with pytest.raises(DataError, match=r"there is no .*films/a1\.mp4"):
+        pairs.sample(0, np.random.default_rng(0))
+    (name,) = json.loads(vidal)
+    (tmp_path / "films").mkdir()
+    (tmp_path / f"films/{name}.mp4").touch()
+    assert pairs.sample(0, np.random.default_rng(0)).messages[1].text == "A dog runs into the sea."
