@@ -1,7 +1,5 @@
 """A model of middle size with random weights, which kinema and transformers both load: what is compared."""
 
-import os
-import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +8,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from kinema.inference.cache import StaticCache
-from kinema.inference.generate import prefill
-from kinema.inference.runner import RunSettings
 from kinema.models.videollama3 import checkpoint
 from kinema.models.videollama3.config import VideoLLaMA3Config
 from kinema.models.videollama3.keys import Layout
@@ -44,7 +38,6 @@ CONFIG = VideoLLaMA3Config(
         tie_word_embeddings=True,
     ),
 )
-SETTINGS = RunSettings.for_device(torch.device("cpu"))
 
 VIDEO = ([[16, 16, 30]], [2])
 """16 frames of 224 x 420 pixels: grid_thw, merge_sizes."""
@@ -85,28 +78,3 @@ def visual_inputs(grid_thw: Sequence[Sequence[int]], merge_sizes: Sequence[int])
     values = 3 * CONFIG.vision.patch_size**2
     pixels = torch.rand(int(grids.prod(-1).sum()), values, generator=torch.Generator().manual_seed(0)) * 2 - 1
     return VisualInputs(pixel_values=pixels, grid_thw=grids, merge_sizes=torch.tensor(merge_sizes))
-
-
-def prompt_ids(length: int) -> Tensor:
-    """(1, N) tokens, none of them a placeholder."""
-    return torch.randint(1000, 30000, (1, length), generator=torch.Generator().manual_seed(0))
-
-
-def our_prefill(model: VideoLLaMA3, ids: Tensor, *, num_new: int = 0) -> tuple[Tensor, StaticCache]:
-    """Logits (1, V) and a cache with room for an answer."""
-    cache = StaticCache(CONFIG.language, ids.shape[1] + num_new)
-    embeds, positions = model.language_model.embed(ids), torch.arange(ids.shape[1])[None]
-    return prefill(model.language_model, embeds, positions, cache, chunk=SETTINGS.prefill_chunk), cache
-
-
-def machine() -> str:
-    """What the figures were measured on."""
-    import transformers
-
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next(line for line in lines if line.startswith("model name")).split(": ")[1]
-    return (
-        f"{cpu}, {torch.backends.cpu.get_cpu_capability()}, {os.cpu_count()} cores, "
-        f"{torch.get_num_threads()} thread(s); Python {platform.python_version()}, "
-        f"torch {torch.__version__}, transformers {transformers.__version__}"
-    )

@@ -12,22 +12,16 @@ other pixels. Theirs computes no pruning mask, so ours prunes nothing.
 """
 
 import argparse
-import statistics
-import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from kinema.inference.generate import decode
-from kinema.inference.sampling import Sampler, SamplingConfig
+from contest import CLOCKS, Clock, Contest, clip, machine, print_contests, timed
+from decoding import SETTINGS, decoding
 from kinema.media.video import open_video
 from kinema.models.videollama3 import checkpoint
 from kinema.models.videollama3.model import VideoLLaMA3
@@ -35,78 +29,19 @@ from kinema.modules.vision.navit import split_frames
 from kinema.processors.inputs import VisualInputs
 from kinema.processors.messages import VideoPart
 from kinema.processors.read import ReadSettings
-from kinema.toybox import make_scene, write_clip
-from mid_size import (
-    SETTINGS,
-    VIDEO,
-    load_theirs,
-    machine,
-    make_processor,
-    our_prefill,
-    prompt_ids,
-    saved,
-    visual_inputs,
-)
-
-REAL_CLIP = Path(__file__).parent.parent.parent / "shared/media/room_640x360_24fps_audio.mp4"
+from mid_size import VIDEO, load_theirs, make_processor, saved, visual_inputs
 
 IMAGES = ([[1, 24, 32], [1, 16, 30], [1, 40, 20], [1, 12, 12], [1, 30, 40]], [1] * 5)
-NUM_PREFILL, NUM_PROMPT, NUM_NEW = 1500, 1000, 128
-
-Run = Callable[[], tuple[float, Any]]
-"""Does the work once: seconds taken, and what came out."""
 
 
-@dataclass(frozen=True)
-class Contest:
-    """One line of the table."""
-
-    name: str
-    ours: Run
-    theirs: dict[str, Run]
-    """By the name of the way taken."""
-    atol: float
-    work: int | None = None
-    """Tokens that a run makes, where the line gives tokens a second; else it gives seconds."""
-
-    def check(self) -> None:
-        """Raise if some way gives something else."""
-        _, expected = self.ours()
-        for run in self.theirs.values():
-            torch.testing.assert_close(run()[1], expected, atol=self.atol, rtol=0.0)
-
-    def race(self, repeats: int) -> tuple[float, float, str]:
-        """Median seconds of ours and of the fastest of theirs, and its name."""
-        ours: list[float] = []
-        theirs: dict[str, list[float]] = {way: [] for way in self.theirs}
-        for _ in range(repeats):
-            ours.append(self.ours()[0])
-            for way, run in self.theirs.items():
-                theirs[way].append(run()[0])
-        fastest = min(theirs, key=lambda way: statistics.median(theirs[way]))
-        return statistics.median(ours), statistics.median(theirs[fastest]), fastest
-
-
-def timed(work: Callable[[], Any]) -> Run:
-    """A run of all of ``work``, without gradients."""
-
-    def run() -> tuple[float, Any]:
-        with torch.inference_mode():
-            start = time.perf_counter()
-            result = work()
-            return time.perf_counter() - start, result
-
-    return run
-
-
-def preprocessing(clip: Path) -> Iterator[Contest]:
+def preprocessing(film: Path, clock: Clock) -> Iterator[Contest]:
     """Frames to patches, then a file to patches."""
     from transformers.models.video_llama_3.image_processing_pil_video_llama_3 import (
         VideoLlama3ImageProcessorPil,
     )
     from transformers.video_utils import load_video
 
-    with open_video(clip) as video:
+    with open_video(film) as video:
         frames = video.read(fps=1.0)
     ours = make_processor(reading=ReadSettings(sampling="transformers"))
     half, budget = [0.5, 0.5, 0.5], {"shortest_edge": 16 * 28**2, "longest_edge": 16384 * 28**2}
@@ -116,20 +51,24 @@ def preprocessing(clip: Path) -> Iterator[Contest]:
         return theirs(images=pictures, return_tensors="pt")["pixel_values"]
 
     yield Contest(
-        f"preprocess {len(frames)} frames of {clip.stem}",
-        timed(lambda: ours.encode_video(VideoPart(source=frames)).inputs.pixel_values),
-        {"PIL": timed(lambda: patches_of(list(frames.data)))},
+        f"preprocess {len(frames)} frames of {film.stem}",
+        timed(lambda: ours.encode_video(VideoPart(source=frames)).inputs.pixel_values, clock),
+        {"PIL": timed(lambda: patches_of(list(frames.data)), clock)},
         atol=1e-6,
     )
     yield Contest(
-        f"read and preprocess {clip.stem}, 1 fps",
-        timed(lambda: ours.encode_video(VideoPart(source=clip)).inputs.pixel_values),
-        {"PyAV, PIL": timed(lambda: patches_of(list(load_video(str(clip), fps=1, backend="pyav")[0])))},
+        f"read and preprocess {film.stem}, 1 fps",
+        timed(lambda: ours.encode_video(VideoPart(source=film)).inputs.pixel_values, clock),
+        {
+            "PyAV, PIL": timed(
+                lambda: patches_of(list(load_video(str(film), fps=1, backend="pyav")[0])), clock
+            )
+        },
         atol=1e-6,
     )
 
 
-def vision(ours: VideoLLaMA3, theirs: Any) -> Iterator[Contest]:
+def vision(ours: VideoLLaMA3, theirs: Any, clock: Clock) -> Iterator[Contest]:
     """Patches to features that the language model reads; theirs whole, and cut as ours by hand."""
 
     def features(visual: VisualInputs, max_patches: int | None) -> Tensor:
@@ -148,97 +87,31 @@ def vision(ours: VideoLLaMA3, theirs: Any) -> Iterator[Contest]:
         visual = visual_inputs(*item)
         yield Contest(
             f"encode {name}",
-            timed(partial(ours.encode_visual, visual, max_patches=cut)),
+            timed(partial(ours.encode_visual, visual, max_patches=cut), clock),
             {
-                "at once": timed(partial(features, visual, None)),
-                "in parts": timed(partial(features, visual, cut)),
+                "at once": timed(partial(features, visual, None), clock),
+                "in parts": timed(partial(features, visual, cut), clock),
             },
             atol=1e-4,
         )
 
 
-def reading(ours: VideoLLaMA3, theirs: Any) -> Contest:
-    """A prompt to the logits of the next token."""
-    ids = prompt_ids(NUM_PREFILL)
-    return Contest(
-        f"prefill {NUM_PREFILL} tokens",
-        timed(lambda: our_prefill(ours, ids)[0]),
-        {
-            "model(...)": timed(lambda: theirs(input_ids=ids, use_cache=True).logits[:, -1]),
-            "head on the last position": timed(
-                lambda: theirs.lm_head(theirs.model(input_ids=ids, use_cache=True)[0][:, -1])
-            ),
-        },
-        atol=1e-3,
-        work=NUM_PREFILL,
-    )
-
-
-def writing(ours: VideoLLaMA3, theirs: Any) -> Contest:
-    """Greedy tokens after the first one, which the prompt gives."""
-    ids = prompt_ids(NUM_PROMPT)
-
-    def run_ours() -> tuple[float, Tensor]:
-        with torch.inference_mode():
-            logits, cache = our_prefill(ours, ids, num_new=NUM_NEW + 1)
-            tokens, times = [], []
-            sampler = Sampler(SamplingConfig())
-            steps = decode(ours.language_model, logits, cache, torch.tensor([NUM_PROMPT]), [sampler])
-            for (step,) in islice(steps, NUM_NEW + 1):
-                tokens.append(step.token)
-                times.append(time.perf_counter())
-        return times[-1] - times[0], torch.tensor(tokens)
-
-    def run_theirs(kind: str) -> tuple[float, Tensor]:
-        times: list[float] = []
-        clock = SimpleNamespace(put=lambda tokens: times.append(time.perf_counter()), end=lambda: None)
-        options = {"do_sample": False, "max_new_tokens": NUM_NEW + 1, "pad_token_id": 0}
-        given = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-        with torch.inference_mode():
-            out = theirs.generate(**given, **options, cache_implementation=kind, streamer=clock)
-        return times[-1] - times[1], out[0, NUM_PROMPT:]  # the first time is that of the prompt
-
-    caches = ("dynamic", "static")
-    return Contest(
-        f"decode {NUM_NEW} tokens after {NUM_PROMPT}",
-        run_ours,
-        {f"{kind} cache": lambda kind=kind: run_theirs(kind) for kind in caches},
-        atol=0.0,
-        work=NUM_NEW,
-    )
-
-
-def find_clip(folder: Path) -> Path:
-    """The real clip, or a film of the toybox in ``folder``."""
-    if REAL_CLIP.exists():
-        return REAL_CLIP
-    write_clip(make_scene(0, level=2, height=360, width=640), folder / "toybox.mp4")
-    return folder / "toybox.mp4"
-
-
-def print_speed(folder: Path, clip: Path, repeats: int) -> None:
-    """One Markdown row a contest."""
-    ours = checkpoint.load_weights(folder)
-    theirs = load_theirs(folder)
-    contests = [*preprocessing(clip), *vision(ours, theirs), reading(ours, theirs), writing(ours, theirs)]
-    print("| | ours | transformers | times as fast | theirs is |\n|---|---|---|---|---|")
-    for contest in contests:
-        contest.check()
-        our_s, their_s, way = contest.race(repeats)
-        shown = [
-            f"{contest.work / s:.1f} tokens/s" if contest.work else f"{s:.3f} s" for s in (our_s, their_s)
-        ]
-        print(f"| {contest.name} | {shown[0]} | {shown[1]} | {their_s / our_s:.2f} | {way} |", flush=True)
-
-
-def main(repeats: int) -> None:
+def main(repeats: int, clock: Clock) -> None:
     """Build, compare, print."""
-    with saved() as folder, tempfile.TemporaryDirectory() as films:
-        print_speed(folder, find_clip(Path(films)), repeats)
+    with saved() as folder, clip() as film:
+        ours, theirs = checkpoint.load_weights(folder), load_theirs(folder)
+        contests = [
+            *preprocessing(film, clock),
+            *vision(ours, theirs, clock),
+            *decoding(ours.language_model, theirs, clock),
+        ]
+        print_contests(contests, repeats)
     print(f"\n{machine()}; medians of {repeats}")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
-    main(parser.parse_args().repeats)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    options = parser.parse_args()
+    main(options.repeats, CLOCKS[options.clock])
