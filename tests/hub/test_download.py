@@ -54,6 +54,12 @@ def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(source):
         local_checkpoint(source)
 
 
+@pytest.mark.parametrize("source", ["clip.pth", "weights/clip.pth", "/weights/clip.safetensors"])
+def test_a_file_that_is_not_there_is_not_taken_for_a_hub_id(source):
+    with pytest.raises(WeightsError, match=f"{source}: there is no such file"):
+        local_checkpoint(source)
+
+
 @pytest.mark.parametrize(
     ("kind", "advice"),
     [

@@ -42,9 +42,7 @@ CHECKPOINT_FILES = (*SETTINGS_FILES, "*.safetensors", "*.safetensors.index.json"
 PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
 """What is fetched besides where there are no safetensors, as of LanguageBind; no code in them is run."""
 
-_HUB_SOURCE = re.compile(
-    r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(/(?P<file>[\w./-]+\.(safetensors|bin|pt|pth)))?"
-)
+_HUB_SOURCE = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(/(?P<file>[\w./-]+\.(safetensors|bin|pt|pth)))?")
 """A hub id, and perhaps a file of its repository."""
 
 # The base of all errors of the HTTP package that huggingface_hub uses; a proxy's is not an OSError.
@@ -79,6 +77,8 @@ def local_checkpoint(
     if path.exists():
         return path
     parts = _HUB_SOURCE.fullmatch(str(source))
+    if path.suffix in WEIGHT_SUFFIXES and (parts is None or parts["file"] is None):
+        raise WeightsError(f"{source}: there is no such file. One on the hub is named owner/name/file.")
     if parts is None:
         raise WeightsError(f"{source} is neither a folder nor a hub id of the form owner/name.")
     hub_id, file = parts["id"], parts["file"]

@@ -148,6 +148,15 @@ def test_an_outline_has_shapes_only(folder):
     assert {tensor.device.type for tensor in outline.parameters()} == {"meta"}
 
 
+def test_an_outline_needs_weights_where_no_config_tells_the_sizes(folder, tmp_path):
+    for name in ("config.json", "tokenizer.model", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    assert load_outline(tmp_path, dtype=torch.bfloat16).model.config == load_chat(folder).config
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "InternVideo2_VideoChat2"}))
+    with pytest.raises(WeightsError, match="only the weights of this model tell its sizes; load it once"):
+        load_outline(tmp_path, dtype=torch.bfloat16)
+
+
 def test_a_folder_without_a_vocabulary_says_what_to_copy(folder, tmp_path):
     (tmp_path / "config.json").write_text((folder / "config.json").read_text())
     (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())

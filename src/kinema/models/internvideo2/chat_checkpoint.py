@@ -89,12 +89,23 @@ def load(
 def load_outline(
     folder: Path, *, dtype: torch.dtype, compat: str = "official"
 ) -> Loaded[InternVideo2Chat, ChatProcessor]:
-    """As ``load``, but the parameters have shapes only (torch's device "meta"), and no weights are read."""
-    shapes = _merged(open_checkpoint(folder)).shapes
-    config = sizes_of(folder, CHAT_TYPE, ChatConfig, lambda: chat_sizes(shapes))
+    """As ``load``, but the parameters have shapes only (torch's device "meta"), and no weights are read.
+
+    Raises:
+        WeightsError: if no ``config.json`` of ours tells the sizes, and no weights are there to do so.
+    """
+    config = sizes_of(folder, CHAT_TYPE, ChatConfig, lambda: _sizes_of_weights(folder))
     with torch.device("meta"):
         model = InternVideo2Chat(config)
     return _loaded(model.to(dtype=dtype).eval(), folder, compat)
+
+
+def _sizes_of_weights(folder: Path) -> ChatConfig:
+    try:
+        files = open_checkpoint(folder)
+    except WeightsError as error:
+        raise WeightsError(f"only the weights of this model tell its sizes; load it once. {error}") from error
+    return chat_sizes(_merged(files).shapes)
 
 
 def load_processor(
