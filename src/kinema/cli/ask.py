@@ -1,7 +1,7 @@
 """``kinema ask``, ``caption`` and ``locate``: one question, one answer."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +9,7 @@ import typer
 
 from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import note, print_json, spinner
-from kinema.cli.loading import check_folder, check_media, load, work_of
+from kinema.cli.loading import check_folder, check_media, load, media_of, work_of
 from kinema.cli.options import (
     Also,
     AnswerOptions,
@@ -23,6 +23,7 @@ from kinema.cli.options import (
 from kinema.cli.report import describe_usage, summarise
 
 if TYPE_CHECKING:
+    from kinema.cli.loading import Named
     from kinema.inference.engine import VideoLanguageModel
     from kinema.inference.request import AskOptions
 
@@ -49,8 +50,7 @@ def ask(
     output: OutputOptions,
 ) -> None:
     """Ask a video a question."""
-    media = [video, *(also or ())]
-    check_media(media)
+    media = media_of([video, *(also or ())])
     check_folder(seen.frames_to)
     engine = load(model.model, model)
     if question is None:
@@ -134,7 +134,11 @@ def print_pieces(pieces: Iterator[str]) -> None:
 
 
 def write_frames(
-    engine: "VideoLanguageModel", media: list[str], question: str, options: "AskOptions", seen: SeenOptions
+    engine: "VideoLanguageModel",
+    media: "Sequence[Named]",
+    question: str,
+    options: "AskOptions",
+    seen: SeenOptions,
 ) -> None:
     """Do what ``--frames-to`` asks."""
     if seen.frames_to is None:

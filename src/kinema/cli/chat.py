@@ -11,7 +11,7 @@ import typer
 from kinema.cli.ask import print_pieces, write_frames
 from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import note, print_json, spinner
-from kinema.cli.loading import check_folder, check_media, load
+from kinema.cli.loading import check_folder, load, media_of
 from kinema.cli.options import AnswerOptions, FrameOptions, ModelOptions, SeenOptions, ask_options
 from kinema.cli.report import describe_usage, summarise
 
@@ -27,7 +27,10 @@ def add_commands(app: typer.Typer) -> None:
 def chat(
     video: Annotated[
         str | None,
-        typer.Argument(metavar="VIDEO", help="A video or image; without one, words alone."),
+        typer.Argument(
+            metavar="VIDEO",
+            help="A video, an image or what 'kinema ask --help' names besides; without, words alone.",
+        ),
     ] = None,
     *,
     model: ModelOptions,
@@ -41,8 +44,7 @@ def chat(
     The video is read once, and earlier questions are remembered. /forget starts over; /exit or Ctrl-D leaves;
     Ctrl-C cuts an answer short.
     """
-    media = [video] if video else []
-    check_media(media)
+    media = media_of([video] if video else [])
     check_folder(seen.frames_to)
     engine = load(model.model, model)
     options = ask_options(frames, answer)

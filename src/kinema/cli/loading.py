@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 
 from kinema.cli.console import STDERR, note, spinner
 from kinema.cli.options import NANO, PlaceOptions
@@ -12,6 +12,10 @@ from kinema.errors import ConfigError, InputError, MediaError
 if TYPE_CHECKING:
     from kinema.inference.embedding import EmbeddingModel
     from kinema.inference.engine import VideoLanguageModel
+    from kinema.processors.messages import AudioPart, ImagePart
+
+    Named = str | AudioPart | ImagePart
+    """A file that shows what it is, or one of which somebody said it."""
 
 
 def load(name: str, place: PlaceOptions) -> "VideoLanguageModel":
@@ -67,6 +71,28 @@ def check_media(names: Sequence[str]) -> None:
     for name in names:
         if not name.startswith(("http://", "https://")) and not Path(name).exists():
             raise MediaError(f"{name}: there is no such file.")
+
+
+def media_of(names: Sequence[str]) -> "list[Named]":
+    """Files as a model is asked about them; ``audio:``, ``depth:`` or ``thermal:`` before one says its kind.
+
+    Raises:
+        MediaError: if a file is not there.
+    """
+    from kinema.processors.messages import AudioPart, ImagePart, PictureModality
+
+    media: list[Named] = []
+    for name in names:
+        kind, _, file = name.partition(":")
+        is_said = kind in ("audio", *get_args(PictureModality)) and not Path(name).exists()
+        check_media([file if is_said else name])
+        if not is_said:
+            media.append(name)
+        elif kind == "audio":
+            media.append(AudioPart(source=file))
+        else:
+            media.append(ImagePart(source=file, modality=cast("PictureModality", kind)))
+    return media
 
 
 def check_folder(folder: Path | None) -> None:

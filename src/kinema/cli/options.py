@@ -27,7 +27,8 @@ Video = Annotated[
     str,
     typer.Argument(
         metavar="VIDEO",
-        help="A video, an image or, for a model that hears, a sound: a file, a URL, or a folder of images.",
+        help="A video, an image or, for a model that hears, a sound: a file, a URL, or a folder of images. "
+        "audio:FILE is the sound track of a video, depth:FILE a depth map, thermal:FILE a heat map.",
     ),
 ]
 
@@ -38,7 +39,7 @@ Question = Annotated[
 
 Also = Annotated[
     list[str] | None,
-    typer.Option("--also", metavar="VIDEO", help="Another video or image, after the first; can be repeated."),
+    typer.Option("--also", metavar="VIDEO", help="Another one, after the first; can be repeated."),
 ]
 
 

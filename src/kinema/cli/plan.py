@@ -4,7 +4,7 @@ import typer
 
 from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import print_json
-from kinema.cli.loading import check_media, shown
+from kinema.cli.loading import media_of, shown
 from kinema.cli.options import Also, AnswerOptions, FrameOptions, ModelOptions, Question, Video, ask_options
 from kinema.errors import OutOfBudgetError
 
@@ -30,8 +30,7 @@ def plan(
     """
     from kinema.inference.outline import plan_unloaded
 
-    media = [video, *(also or ())]
-    check_media(media)
+    media = media_of([video, *(also or ())])
     with shown("looking at the file and the model", model.model, offline=model.offline):
         forecast = plan_unloaded(
             model.model,

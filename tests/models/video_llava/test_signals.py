@@ -5,10 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from command_line import run
 from golden_video_llava import as_user
+from numbered_clips import numbered_frames, sound_file, tone
+from PIL import Image
 
 import kinema
+from kinema.errors import InputError, MediaError
 from kinema.media.frames import AudioClip
+from kinema.media.write import write_video
 from kinema.models.languagebind.config import Modality
 from kinema.models.video_llava.checkpoint import load, save
 from kinema.models.video_llava.model import VideoLLaVA
@@ -86,3 +91,59 @@ def test_the_projector_learns_from_all_of_them(folder):
             assert parameter.grad.abs().sum() > 0
             parameter -= 0.01 * parameter.grad
         assert NextToken()(model, batch) < before
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Sound, a film with a sound track, and maps, as people have them."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "tone.wav").write_bytes(sound_file("wav", "pcm_s16le", tone(1.0)))
+    write_video(folder / "film.mp4", numbered_frames(10), fps=10, audio=tone(1.0))
+    Image.fromarray(np.arange(1000, 1900, dtype=np.uint16).reshape(30, 30)).save(folder / "depth.png")
+    Image.fromarray(np.full((30, 30), 90, np.uint8)).save(folder / "heat.png")
+    return folder
+
+
+def test_a_sound_file_is_a_medium_like_any_other(folder, files):
+    model = kinema.load(folder, device="cpu")
+    heard = model.ask(files / "tone.wav", "What is it?", max_new_tokens=3)
+    assert [item.kind for item in model.last_usage.items] == ["audio"]
+    assert model.plan(files / "tone.wav", "What is it?").visual_tokens == model.last_usage.visual_tokens
+    with model.session(files / "tone.wav", max_new_tokens=3) as session:
+        assert session.ask("What is it?") == heard
+
+
+def test_a_picture_of_8_bits_is_no_depth_map(folder, files):
+    model = kinema.load(folder, device="cpu")
+    with pytest.raises(MediaError, match=r"heat\.png: a depth map is a grey image of 16 bits"):
+        model.ask(ImagePart(source=files / "heat.png", modality="depth"), "How far?")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("audio:film.mp4", "audio"), ("depth:depth.png", "depth"), ("thermal:heat.png", "thermal")],
+)
+def test_the_command_line_is_told_what_a_file_shows(folder, files, tmp_path, name, kind):
+    _, _, file = name.partition(":")
+    arguments = (f"{kind}:{files / file}", "What?", "--model", folder, "--device", "cpu", "--json")
+    seen = tmp_path / "seen"
+    answered = run("ask", *arguments, "--max-new-tokens", 1, "--frames-to", seen).document
+    assert [item["kind"] for item in answered["media"]] == [kind]
+    assert len(list(seen.glob("*.png"))) == 1
+    planned = run("plan", *arguments).document
+    assert planned["visual_tokens"] == answered["media"][0]["tokens"]
+
+
+@pytest.mark.parametrize("kind", ["audio", "depth", "thermal"])
+def test_a_model_without_the_tower_says_so(official_folder, files, kind):
+    outcome = run("ask", f"{kind}:{files / 'film.mp4'}", "What?", "--model", official_folder)
+    assert outcome.exit_code == 2
+    assert f"this model has no tower for {kind}; it takes text and image, video" in outcome.stderr
+    with pytest.raises(InputError, match="no tower for audio"):
+        kinema.load(official_folder, device="cpu").ask(files / "tone.wav", "What is it?")
+
+
+def test_what_is_said_of_a_file_that_is_not_there_is_one_line(folder, files):
+    outcome = run("ask", f"depth:{files / 'none.png'}", "What?", "--model", folder)
+    assert outcome.exit_code == 3
+    assert outcome.stderr.strip().endswith("none.png: there is no such file.")
