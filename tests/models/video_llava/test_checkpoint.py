@@ -1,5 +1,7 @@
+import copy
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from kinema.models.video_llava.checkpoint import (
     save,
 )
 from kinema.models.video_llava.keys import Layout
+from kinema.models.video_llava.processor_json import load_processor
 
 LOST = "transformers' class has no attention over time"
 PORT = "this is a conversion for transformers"
@@ -36,6 +39,14 @@ def published(folder):
 
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def stored_bytes(model):
+    """What the parameters take in memory, each storage counted once."""
+    storages = {
+        tensor.untyped_storage().data_ptr(): tensor.untyped_storage() for tensor in model.parameters()
+    }
+    return sum(storage.nbytes() for storage in storages.values())
 
 
 def test_the_official_layout_is_written_bit_for_bit(official_folder, tmp_path):
@@ -73,6 +84,8 @@ def test_pickled_shards_are_read(official_folder, tmp_path):
         weight_map |= dict.fromkeys(part, name)
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": weight_map}))
     assert same(load_weights(folder).state_dict(), load_weights(official_folder).state_dict())
+    convert(folder, tmp_path / "copy", layout=Layout.OFFICIAL)
+    assert same(read(tmp_path / "copy"), published(official_folder))
 
 
 def test_what_the_towers_have_in_common_is_held_once(official_folder):
@@ -104,6 +117,28 @@ def test_conversion_to_transformers_loses_the_attention_over_time_and_says_so(of
     assert port.processor.config.window is None
     with pytest.raises(WeightsError, match="lost its attention over time"):
         save(port.model, port.processor, tmp_path / "back", layout=Layout.OFFICIAL)
+
+
+@pytest.mark.filterwarnings("ignore::kinema.errors.ModelWarning")
+def test_conversion_to_transformers_keeps_how_clips_and_pictures_are_read(loaded, tmp_path):
+    settings = loaded.processor.config
+    reading = replace(settings.reading, fps=2.0, max_frames=16, sampling="fps")
+    pixels = replace(settings.pixels, image_fit="crop")
+    processor = loaded.processor.with_settings(reading=reading, pixels=pixels, max_tokens=500)
+    save(loaded.model, processor, tmp_path / "port", layout=Layout.TRANSFORMERS)
+    again = load_processor(tmp_path / "port").config
+    assert (again.reading, again.pixels, again.max_tokens) == (reading, pixels, 500)
+    assert load_processor(tmp_path / "port", compat="transformers").config.reading.sampling != "fps"
+
+
+def test_what_the_towers_share_stays_shared_when_they_are_cast_and_loaded_again(loaded, tmp_path):
+    save(loaded.model, loaded.processor, tmp_path / "again")
+    model = load_weights(tmp_path / "again")
+    once = stored_bytes(model)
+    twice = sum(tensor.nbytes for tensor in model.state_dict().values())
+    assert once < twice
+    assert stored_bytes(model.to(torch.bfloat16)) == once // 2
+    assert stored_bytes(copy.deepcopy(model).to("cpu", torch.float32)) == once
 
 
 def test_a_conversion_for_transformers_says_what_it_lacks(transformers_folder):

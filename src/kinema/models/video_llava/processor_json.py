@@ -1,7 +1,8 @@
 """The processor of a checkpoint folder: tokenizer and settings, read and written by layout.
 
 The original's files say whether pictures are padded and nothing else; what ours says besides stands in a file
-that the original does not look for. What neither has a place for, a ``compat`` mode chooses.
+that the original does not look for, and in transformers' layout under a name that it passes over. What
+neither has a place for, a ``compat`` mode chooses.
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,8 @@ OFFICIAL_PLACEHOLDERS = {"<image>": PADDING_ID, "<video>": PADDING_ID}
 _SETTINGS = "processor_config.json"
 _READING = ("fps", "max_frames", "sampling")
 _OWN = ("video_class_token", "max_tokens")
+_IN_TRANSFORMERS = "kinema"
+"""Where our settings stand in transformers' file, of which its processors take what they know."""
 
 
 def load_processor(folder: Path, *, compat: Compat = "official") -> VideoLLaVAProcessor:
@@ -54,11 +57,13 @@ def load_processor(folder: Path, *, compat: Compat = "official") -> VideoLLaVAPr
     settings = fitted_settings(VideoLLaVAProcessorConfig.for_compat(compat), parse_config(content))
     if parse_layout(content) is Layout.TRANSFORMERS:
         added = {name: content[field] for name, field in PLACEHOLDERS.items() if field in content}
+        if compat == "official":
+            settings = _with_own_settings(settings, _settings_of(folder).get(_IN_TRANSFORMERS, {}))
         return VideoLLaVAProcessor(load_tokenizer(folder, added), settings)
     if compat == "official":
         fit: Any = "pad" if content.get("image_aspect_ratio") == "pad" else "crop"
         settings = replace(settings, pixels=replace(settings.pixels, image_fit=fit))
-        settings = _with_own_settings(settings, folder)
+        settings = _with_own_settings(settings, _settings_of(folder))
     return VideoLLaVAProcessor(load_tokenizer(folder, OFFICIAL_PLACEHOLDERS), settings)
 
 
@@ -94,7 +99,7 @@ def save_processor(processor: VideoLLaVAProcessor, folder: Path, layout: Layout)
         padding_side="right" if is_official else "left",
     )
     if is_official:
-        _write_own_settings(processor.config, folder)
+        write_json(folder / _SETTINGS, _own_settings(processor.config))
     else:
         save_as_fast_tokenizer(folder, old.model, added_tokens=added)
         _write_transformers_settings(processor.config, folder)
@@ -130,16 +135,23 @@ def fitted_settings(
     )
 
 
-def _with_own_settings(settings: VideoLLaVAProcessorConfig, folder: Path) -> VideoLLaVAProcessorConfig:
-    content = read_json(folder / _SETTINGS) if (folder / _SETTINGS).is_file() else {}
+def _settings_of(folder: Path) -> dict[str, Any]:
+    return read_json(folder / _SETTINGS) if (folder / _SETTINGS).is_file() else {}
+
+
+def _with_own_settings(
+    settings: VideoLLaVAProcessorConfig, content: Mapping[str, Any]
+) -> VideoLLaVAProcessorConfig:
+    fit = {"image_fit": content["image_fit"]} if "image_fit" in content else {}
     reading = {name: content[name] for name in _READING if name in content}
     own = {name: content[name] for name in _OWN if name in content}
-    return replace(settings, reading=replace(settings.reading, **reading), **own)
+    pixels = replace(settings.pixels, **fit)
+    return replace(settings, reading=replace(settings.reading, **reading), pixels=pixels, **own)
 
 
-def _write_own_settings(config: VideoLLaVAProcessorConfig, folder: Path) -> None:
+def _own_settings(config: VideoLLaVAProcessorConfig) -> dict[str, Any]:
     reading = {name: getattr(config.reading, name) for name in _READING}
-    write_json(folder / _SETTINGS, reading | {name: getattr(config, name) for name in _OWN})
+    return reading | {name: getattr(config, name) for name in _OWN}
 
 
 def _write_transformers_settings(config: VideoLLaVAProcessorConfig, folder: Path) -> None:
@@ -158,6 +170,7 @@ def _write_transformers_settings(config: VideoLLaVAProcessorConfig, folder: Path
         "vision_feature_select_strategy": "default",
         "image_token": "<image>",
         "video_token": "<video>",
+        _IN_TRANSFORMERS: {**_own_settings(config), "image_fit": config.pixels.image_fit},
     }
     write_json(folder / _SETTINGS, processor)
 
