@@ -40,5 +40,5 @@ def test_without_a_question_a_description_is_planned(checkpoint, clip):
 
 
 def test_a_model_that_is_not_there_is_told(clip, tmp_path):
-    with pytest.raises(WeightsError, match="no such file"):
+    with pytest.raises(WeightsError, match="it holds nothing"):
         plan_unloaded(tmp_path, clip)
