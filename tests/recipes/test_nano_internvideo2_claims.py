@@ -7,7 +7,7 @@ from kinema.recipes.nano_languagebind import NanoRun
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory):
     run = NanoRun(out_dir=tmp_path_factory.mktemp("claims"), scale=0.001)
-    return run, claims.compare(run, num_seeds=1, num_films=4)
+    return run, claims.compare(run, num_seeds=1, num_films=4, num_galleries=1)
 
 
 def test_every_claim_rests_on_what_every_seed_measured(compared):
@@ -22,7 +22,7 @@ def test_a_finished_comparison_is_read_not_repeated(compared):
     run, scores = compared
     files = sorted(run.out_dir.rglob("*.safetensors"))
     before = [path.stat().st_mtime_ns for path in files]
-    assert claims.compare(run, num_seeds=1, num_films=4) == scores
+    assert claims.compare(run, num_seeds=1, num_films=4, num_galleries=1) == scores
     assert [path.stat().st_mtime_ns for path in files] == before
 
 

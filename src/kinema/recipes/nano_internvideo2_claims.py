@@ -44,8 +44,10 @@ CLAIMS: dict[str, tuple[Measure, Measure]] = {
     "stage 1 before stage 2": (("seeing", "seen"), ("blank", "seen")),
     "sound, for what is heard": (("hearing", "heard"), ("seeing", "heard by eyes")),
     "sound, for what is seen": (("hearing", "seen"), ("seeing", "seen")),
+    "the same, with match head": (("hearing", "seen, matched"), ("seeing", "seen, matched")),
     "match head, without ears": (("seeing", "seen, matched"), ("seeing", "seen")),
-    "match head, with ears": (("hearing", "all, matched"), ("hearing", "all")),
+    "match head, with ears": (("hearing", "seen, matched"), ("hearing", "seen")),
+    "match head, seen and heard": (("hearing", "all, matched"), ("hearing", "all")),
 }
 """What is said to be worth something: the measure with it, and the one without."""
 
@@ -53,39 +55,43 @@ Scores = dict[Measure, float]
 """Recall at 1 of one seed."""
 
 
-def compare(run: NanoRun, *, num_seeds: int = 3, num_films: int = 400) -> list[Scores]:
+def compare(
+    run: NanoRun, *, num_seeds: int = 3, num_films: int = 400, num_galleries: int = 3
+) -> list[Scores]:
     """Train and score all variants; what is there already is neither trained nor scored again.
 
     Args:
         run: how; its seed is the first.
         num_seeds: seeds of all but the parts that are trained once.
-        num_films: that are chosen from; every variant and seed is asked for the same.
+        num_films: that are chosen from.
+        num_galleries: how many times as many others are chosen from; every variant and seed is asked for the
+            same.
 
     Returns:
         Scores of each seed.
     """
     parts = train_nano_parts(run)
-    return [
-        _score_seed(replace(run, seed=seed, out_dir=run.out_dir / f"seed{seed}"), parts, num_films=num_films)
-        for seed in range(run.seed, run.seed + num_seeds)
-    ]
+    seeds = range(run.seed, run.seed + num_seeds)
+    runs = [replace(run, seed=seed, out_dir=run.out_dir / f"seed{seed}") for seed in seeds]
+    return [_score_seed(each, parts, num_films, num_galleries) for each in runs]
 
 
-def _score_seed(run: NanoRun, parts: Path, *, num_films: int) -> Scores:
+def _score_seed(run: NanoRun, parts: Path, num_films: int, num_galleries: int) -> Scores:
     stage1 = train_nano_stage1(run, parts)
     scores: Scores = {}
     for name, variant in VARIANTS.items():
         start = stage1 if variant.starts_from_stage1 else None
         folder = train_nano_stage2(run, parts, start, hears=variant.hears, name=name)
-        recalls = _scored(folder, run.out_dir / f"{name}_{num_films}.json", num_films)
-        scores |= {(name, measure): recall for measure, recall in recalls.items()}
+        found = [_scored(folder, num_films, gallery) for gallery in range(num_galleries)]
+        scores |= {(name, measure): mean(recall[measure] for recall in found) for measure in found[0]}
     return scores
 
 
-def _scored(folder: Path, path: Path, num_films: int) -> dict[str, float]:
+def _scored(folder: Path, num_films: int, gallery: int) -> dict[str, float]:
+    path = folder.with_name(f"{folder.name}_{num_films}_{gallery}.json")
     if not path.exists():
         loaded = load(folder)
-        found = film_retrieval(loaded.model, loaded.processor, num_films=num_films)
+        found = film_retrieval(loaded.model, loaded.processor, num_films=num_films, seed=gallery)
         path.write_text(json.dumps({name: recall[1] for name, recall in found.items()}, indent=1))
     return dict(json.loads(path.read_text()))
 
@@ -108,10 +114,11 @@ def _spread(shares: list[float], *, signed: bool = False) -> str:
     return f"{100 * mean(shares):{'+' if signed else ''}.1f} %{deviation}"
 
 
-def _main(out_dir: Path, seeds: int = 3, scale: float = 1.0, films: int = 400) -> None:
+def _main(out_dir: Path, seeds: int = 3, scale: float = 1.0, films: int = 400, galleries: int = 3) -> None:
     """Train what is missing and print what each thing is worth, as recall at 1 of texts looking for films."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    scores = compare(NanoRun(out_dir=out_dir, scale=scale), num_seeds=seeds, num_films=films)
+    run = NanoRun(out_dir=out_dir, scale=scale)
+    scores = compare(run, num_seeds=seeds, num_films=films, num_galleries=galleries)
     typer.echo(f"{'':26} {'with':>14} {'without':>14} {'difference':>14}")
     for claim, cells in summary(scores).items():
         typer.echo(f"{claim:26} " + " ".join(f"{cell:>14}" for cell in cells))
