@@ -30,4 +30,4 @@ def test_a_summary_gives_mean_and_spread_of_both_sides_and_of_their_difference()
     row = dict.fromkeys((measure for pair in claims.CLAIMS.values() for measure in pair), 0.5)
     better = row | {("seeing", "seen"): 0.7}
     with_it, without, difference = claims.summary([row, better])["stage 1 before stage 2"]
-    assert (with_it, without, difference) == ("60.0 % ± 14.1", "50.0 % ± 0.0", "+10.0 % ± 14.1")
+    assert (with_it, without, difference) == ("60.0 % ± 14.1", "50.0 % ± 0.0", "+10.0 ± 14.1")

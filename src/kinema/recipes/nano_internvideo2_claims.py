@@ -102,16 +102,17 @@ def summary(scores: list[Scores]) -> dict[str, tuple[str, str, str]]:
         claim: (
             _spread([row[with_it] for row in scores]),
             _spread([row[without] for row in scores]),
-            _spread([row[with_it] - row[without] for row in scores], signed=True),
+            _spread([row[with_it] - row[without] for row in scores], is_difference=True),
         )
         for claim, (with_it, without) in CLAIMS.items()
     }
 
 
-def _spread(shares: list[float], *, signed: bool = False) -> str:
-    """``52.1 % ± 1.3``: the mean and the standard deviation, in percent or in points."""
+def _spread(shares: list[float], *, is_difference: bool = False) -> str:
+    """Mean and standard deviation: ``52.1 % ± 1.3`` of shares, ``+4.0 ± 1.3`` points of differences."""
     deviation = f" ± {100 * stdev(shares):.1f}" if len(shares) > 1 else ""
-    return f"{100 * mean(shares):{'+' if signed else ''}.1f} %{deviation}"
+    points = 100 * mean(shares)
+    return (f"{points:+.1f}" if is_difference else f"{points:.1f} %") + deviation
 
 
 def _main(out_dir: Path, seeds: int = 3, scale: float = 1.0, films: int = 400, galleries: int = 3) -> None:
