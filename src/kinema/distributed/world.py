@@ -29,7 +29,7 @@ def wait_for_all() -> None:
 
 
 def own_device(device: str) -> str:
-    """The device of this process where ``torchrun`` started several: ``cuda`` is the GPU of its own number."""
+    """The device of this process: of several that ``torchrun`` started, each has the GPU of its number."""
     number = os.environ.get("LOCAL_RANK")
     return f"cuda:{number}" if device == "cuda" and number is not None else device
 
