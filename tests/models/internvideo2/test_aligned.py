@@ -126,7 +126,8 @@ class Clips:
 
     def sample(self, index, rng):
         parts = [make(index) for make in self.kinds]
-        return sample(*parts, video="a cat", audio="the dog barks", avs="a cat and the dog")
+        captions = {"video": "a cat", "audio": "the dog barks", "av": "a cat and the dog"}
+        return sample(*parts, **captions, avs="a cat and the dog")
 
 
 def test_both_steps_of_the_paper_train_a_model_that_hears(golden_dir, processor, tmp_path):
