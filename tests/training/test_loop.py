@@ -192,3 +192,18 @@ def test_a_sample_keeps_a_seed_of_its_own(tmp_path):
 
     train(TinyModel(), Watching(), [stage(num_steps=1, data=mixture((Seeded(), 1.0)))], run(tmp_path))
     assert Watching.seeds == tuple(range(8))
+
+
+def test_a_run_in_parts_ends_as_one_whole_and_counts_steps(tmp_path):
+    whole, parts = TinyModel(), TinyModel()
+    train(whole, LetterProcessor(), [stage(num_steps=5)], run(tmp_path / "whole", log_every=1))
+    settings = run(tmp_path / "parts", log_every=1, max_samples_at_once=3)
+    train(parts, LetterProcessor(), [stage(num_steps=5)], settings)
+    for one, other in zip(whole.parameters(), parts.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+    assert len((tmp_path / "parts" / "log.jsonl").read_text().splitlines()) == 5
+
+
+def test_a_part_has_at_least_one_sample(tmp_path):
+    with pytest.raises(ConfigError, match="max_samples_at_once 0"):
+        run(tmp_path, max_samples_at_once=0)

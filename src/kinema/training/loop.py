@@ -17,9 +17,9 @@ from kinema.distributed.world import joined_world, rank, wait_for_all, world_siz
 from kinema.errors import ConfigError
 from kinema.processors.inputs import ModelInputs
 from kinema.processors.messages import Conversation
+from kinema.training.accumulation import backward, check_divisible, split
 from kinema.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from kinema.training.optimizer import build_optimizer
-from kinema.training.precision import training_precision
 from kinema.training.stage import Stage
 
 logger = logging.getLogger(__name__)
@@ -57,10 +57,14 @@ class RunConfig:
     """Whether matrix products run in bfloat16, with float32 weights."""
     num_workers: int = 1
     """Processes that draw and encode batches ahead; 0 does it in the training process."""
+    max_samples_at_once: int | None = None
+    """Samples that go through the model together; gradients of a larger batch are accumulated."""
     log_every: int = 20
     save_every: int = 500
 
     def __post_init__(self) -> None:
+        if self.max_samples_at_once is not None and self.max_samples_at_once < 1:
+            raise ConfigError(f"max_samples_at_once {self.max_samples_at_once} must be at least 1.")
         if self.log_every < 1 or self.save_every < 1:
             raise ConfigError(
                 f"log_every {self.log_every} and save_every {self.save_every} must be at least 1."
@@ -125,20 +129,19 @@ def _train_stage(
     progress: Progress,
     optimizer_state: list[dict[str, Any]] | None,
 ) -> None:
+    check_divisible(stage.loss, stage.batch_size // world_size(), run.max_samples_at_once)
     optimizer = build_optimizer(model, stage.learning_rates, stage.optimizer)
     if optimizer_state is not None:
         optimizer.load_state_dict(optimizer_state)
     batches = _batches(processor.with_settings(**stage.processor), stage, run, progress)
     log = StepLog(run.out_dir / "log.jsonl", stage, every=run.log_every)
-    for step, inputs in enumerate(batches, start=progress.step):
+    for step, parts in enumerate(batches, start=progress.step):
         factor = stage.schedule.factor(step, stage.num_steps)
-        with training_precision(run.device, bfloat16=run.bfloat16):
-            loss = stage.loss(model, inputs.to(run.device))
-        loss.backward()
+        loss = backward(stage.loss, model, parts, device=run.device, bfloat16=run.bfloat16)
         grad_norm = optimizer.step(factor)
         if rank() > 0:
             continue
-        log.add(step, loss.item(), grad_norm, factor, inputs)
+        log.add(step, loss, grad_norm, factor, parts)
         if (step + 1) % run.save_every == 0:
             here = Progress(stage=progress.stage, step=step + 1)
             save_checkpoint(run.out_dir / "checkpoint.pt", model, optimizer, here)
@@ -165,11 +168,14 @@ class _Samples(Dataset[Conversation]):
 
 def _batches(
     processor: TrainingProcessor, stage: Stage, run: RunConfig, progress: Progress
-) -> Iterator[Batch]:
+) -> Iterator[list[Batch]]:
+    """The parts of each batch; most have one."""
     loader = DataLoader(
         _Samples(stage.data, stage.name, run.seed),
         batch_sampler=_Shares(stage, progress.step),
-        collate_fn=lambda conversations: processor(conversations, with_labels=True),
+        collate_fn=lambda conversations: [
+            processor(part, with_labels=True) for part in split(conversations, run.max_samples_at_once)
+        ],
         num_workers=run.num_workers,
     )
     return iter(loader)
@@ -212,12 +218,13 @@ class StepLog:
         self.num_samples = self.num_tokens = self.num_cut = 0
         self.started = time.perf_counter()
 
-    def add(self, step: int, loss: float, grad_norm: float, factor: float, inputs: Batch) -> None:
+    def add(self, step: int, loss: float, grad_norm: float, factor: float, parts: list[Batch]) -> None:
         """Count a step, and write a line when one is due."""
         self.losses.append(loss)
-        self.num_samples += len(inputs.input_ids)
-        self.num_tokens += inputs.input_ids.numel()
-        self.num_cut += inputs.num_cut if isinstance(inputs, ModelInputs) else 0
+        for inputs in parts:
+            self.num_samples += len(inputs.input_ids)
+            self.num_tokens += inputs.input_ids.numel()
+            self.num_cut += inputs.num_cut if isinstance(inputs, ModelInputs) else 0
         if (step + 1) % self.every:
             return
         seconds = time.perf_counter() - self.started

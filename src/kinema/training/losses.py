@@ -38,3 +38,7 @@ class NextToken:
         hidden_states = model.hidden_states(inputs)[:, :-1]  # (B, N - 1, D)
         logits = model.language_model.logits(hidden_states[labelled])  # (L, V)
         return F.cross_entropy(logits.float(), targets[labelled])
+
+    def count(self, inputs: ModelInputs) -> int:
+        """Labelled tokens, over which the mean goes: a batch may come in parts (``accumulation``)."""
+        return 0 if inputs.labels is None else int((inputs.labels[:, 1:] != IGNORE_INDEX).sum())
