@@ -92,7 +92,17 @@ def test_both_stages_leave_a_model_that_answers(trained, data):
 def test_the_second_stage_can_go_on_from_a_whole_model(trained, data, tmp_path):
     arguments = ("--model", trained / "align", "--tune", data / "talk.json", "--media", data)
     outcome = run(
-        "video_llava", tmp_path / "more", *arguments, "--tune-batch", 2, "--device", "cpu", "--workers", 0
+        "video_llava",
+        tmp_path / "more",
+        *arguments,
+        "--tune-batch",
+        2,
+        "--at-once",
+        1,
+        "--device",
+        "cpu",
+        "--workers",
+        0,
     )
     assert outcome.exit_code == 0, outcome.stderr
     assert sorted(path.name for path in (tmp_path / "more").iterdir()) == ["checkpoint.pt", "tune"]

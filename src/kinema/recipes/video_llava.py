@@ -215,6 +215,9 @@ def _main(
         int, typer.Option(help="Samples a step, of all processes together.")
     ] = ALIGN_BATCH,
     tune_batch: Annotated[int, typer.Option(help="The same of the second stage.")] = TUNE_BATCH,
+    at_once: Annotated[
+        int | None, typer.Option(help="Samples that a process takes together; a larger batch comes in parts.")
+    ] = None,
     device: Device = None,
     workers: Workers = 4,
     seed: Seed = 42,
@@ -224,7 +227,7 @@ def _main(
     OUT/align and OUT/tune are whole models in the official layout, OUT/log.jsonl tells how the losses fall.
     """
     with shown_run():
-        run = own_run(out_dir, device, workers, seed)
+        run = replace(own_run(out_dir, device, workers, seed), max_samples_at_once=at_once)
         if not align and not tune:
             raise ConfigError("there is nothing to learn from; pass --align, --tune or both.")
         begun, processor = _start(model, (language, image_tower, video_tower), seed)
