@@ -63,7 +63,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
 def _from_whole_file(path: Path) -> Tokenizer:
     try:
         return Tokenizer.from_file(str(path))
-    except Exception as error:
+    except Exception as error:  # tokenizers raises no narrower class
         raise WeightsError(f"{path}: not a tokenizer ({error}); fetch it again.") from error
 
 
@@ -72,7 +72,7 @@ def _from_vocabulary(vocabulary: Path, merges: Path) -> Tokenizer:
     suffix = {"end_of_word_suffix": _CLIP_WORD_END} if is_clip else {}
     try:
         tokenizer = Tokenizer(BPE.from_file(str(vocabulary), str(merges), **suffix))
-    except Exception as error:
+    except Exception as error:  # tokenizers raises no narrower class
         raise WeightsError(f"{vocabulary}: not a BPE vocabulary ({error}); fetch it again.") from error
     if is_clip:
         one_blank = normalizers.Replace(Regex(r"\s+"), " ")

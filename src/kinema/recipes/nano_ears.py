@@ -56,7 +56,7 @@ def train_nano_ears(
         scenes = [films.scene(rng) for _ in range(count)]
         banks = [beats_features(torch.from_numpy(scene.sound().data.T), sound) for scene in scenes]
         states = ears(torch.stack(banks))
-        times_s = _token_times_s(states.shape[1] // num_bands, config.patch_size)
+        times_s = token_times_s(states.shape[1] // num_bands, config.patch_size)
         what = torch.tensor([heard_at(scene, times_s) for scene in scenes])
         when = torch.tensor(times_s).long().expand_as(what)
         return states, what.repeat_interleave(num_bands, 1), when.repeat_interleave(num_bands, 1)
@@ -84,6 +84,6 @@ def heard_at(scene: Scene, times_s: list[float]) -> list[int]:
     ]
 
 
-def _token_times_s(num_times: int, patch_size: int) -> list[float]:
+def token_times_s(num_times: int, patch_size: int) -> list[float]:
     """The middle of each column of patches."""
     return [(index + 0.5) * patch_size * FRAME_STEP / SAMPLE_RATE for index in range(num_times)]

@@ -29,8 +29,8 @@ from kinema.modules.text.bert import Bert
 from kinema.modules.vision.internvideo2 import InternVideo2Tower
 from kinema.modules.vision.videomae import VideoMAE
 from kinema.processors.bert_text import BertTokenizer
-from kinema.processors.fbank import FRAME_STEP, SAMPLE_RATE
 from kinema.processors.square_pixels import square_pixels
+from kinema.recipes.nano_ears import SILENCE, heard_at, token_times_s
 from kinema.recipes.nano_fit import Fit, fit
 from kinema.recipes.nano_internvideo2_sizes import (
     CLIP_LAYERS,
@@ -50,8 +50,6 @@ from kinema.recipes.nano_internvideo2_sizes import (
 from kinema.recipes.nano_languagebind import NanoRun
 from kinema.recipes.nano_vision import PatchReader, Picture, VisionPretraining, pretrain_patches
 from kinema.recipes.nano_word_pieces import MAX_TOKENS, nano_word_pieces, toybox_captions
-from kinema.toybox import Scene
-from kinema.toybox.vocabulary import SOUNDS
 from kinema.training.alignment import Alignment
 from kinema.training.init import init_weights
 from kinema.training.loop import RunConfig, train
@@ -60,9 +58,6 @@ from kinema.training.masked_pixels import MaskedPixels, MaskedPixelsConfig
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
-
-SILENCE = len(SOUNDS)
-"""Label of a moment at which nothing sounds."""
 
 
 def train_nano_parts(run: NanoRun) -> Path:
@@ -146,7 +141,7 @@ def _train_ears(run: NanoRun, folder: Path) -> nn.Module:
     processor = nano_processor(load_pieces(folder))
     ears = BEATs(nano_beats())
     init_weights(ears, run.seed)
-    head = nn.Linear(nano_beats().hidden_size, len(SOUNDS) + 1)
+    head = nn.Linear(nano_beats().hidden_size, SILENCE + 1)
     num_bands = processor.config.sound.num_mel_bins // nano_beats().patch_size
 
     def loss_of(step: int) -> Tensor:
@@ -154,22 +149,14 @@ def _train_ears(run: NanoRun, folder: Path) -> nn.Module:
         scenes = [ToyboxFilms().scene(rng) for _ in range(run.rows(32))]
         banks = torch.stack([processor.audio(scene.sound()) for scene in scenes])
         states = ears(banks).unflatten(1, (-1, num_bands))  # (B, times, bands, D)
-        labels = torch.tensor([_heard(scene, states.shape[1]) for scene in scenes])
+        times_s = token_times_s(states.shape[1], nano_beats().patch_size)
+        labels = torch.tensor([heard_at(scene, times_s) for scene in scenes])
         logits = head(states).float()
         return F.cross_entropy(logits.flatten(0, 2), labels.repeat_interleave(num_bands, 1).flatten())
 
     parts = nn.ModuleDict({"ears": ears, "head": head})
     fit(parts, loss_of, Fit(name="ears", num_steps=run.steps(100), bfloat16=run.bfloat16))
     return ears
-
-
-def _heard(scene: Scene, num_times: int) -> list[int]:
-    """What sounds in the middle of each patch of the filter bank."""
-    times_s = (np.arange(num_times) + 0.5) * nano_beats().patch_size * FRAME_STEP / SAMPLE_RATE
-    return [
-        next((SOUNDS.index(x.name) for x in scene.sounds if x.start_s <= time_s < x.end_s), SILENCE)
-        for time_s in times_s.tolist()
-    ]
 
 
 def _train_semantic(run: NanoRun, folder: Path) -> nn.Module:
