@@ -17,7 +17,8 @@ from kinema.processors.messages import Conversation, Message, TextPart, VideoPar
 from kinema.processors.random_crops import AreaCrop
 from kinema.recipes.internvideo2_actions import FINE_TUNED, PROBED, recognise_actions
 from kinema.training.init import init_weights
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
+from kinema.training.run import RunConfig
 
 RUNS = FINE_TUNED | PROBED
 SIDE = 28

@@ -12,7 +12,8 @@ from kinema.models.decoder_json import decoder_fields
 from kinema.models.internvideo2.captioner_keys import captioner_keymap
 from kinema.models.internvideo2.captioner_start import assemble_captioner
 from kinema.recipes.internvideo2_audio_captioner import audio_captioner
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
+from kinema.training.run import RunConfig
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ from kinema.modules.vision.videomae import VideoMAE, VideoMAEConfig
 from kinema.processors.clip_training import ClipTraining, ClipTrainingConfig
 from kinema.processors.drawn_frames import FrameDraw
 from kinema.recipes.internvideo2_stage1 import DISTILLED, STAGE1, distil, stage1
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
+from kinema.training.run import RunConfig
 from kinema.training.teacher_cache import CachedTeacher
 
 SIZES = {"hidden_size": 16, "intermediate_size": 32, "num_layers": 4, "num_heads": 2, "patch_size": 4}

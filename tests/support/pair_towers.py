@@ -14,7 +14,8 @@ from kinema.distributed.world import joined_world, rank, world_size
 from kinema.processors.messages import Conversation, Message, TextPart
 from kinema.processors.pairs import PairInputs
 from kinema.training.contrastive import Contrastive
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
+from kinema.training.run import RunConfig
 from kinema.training.stage import Stage
 
 WIDTH, NUM_PAIRS = 6, 8

@@ -10,9 +10,10 @@ from kinema.datasets.mixture import mixture
 from kinema.errors import ConfigError, DataError, WeightsError
 from kinema.processors.inputs import ModelInputs
 from kinema.processors.messages import Conversation, Message, TextPart
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.losses import NextToken
 from kinema.training.order import Repeated, Shuffled
+from kinema.training.run import RunConfig
 from kinema.training.stage import Stage
 
 

@@ -44,10 +44,11 @@ from kinema.recipes.own_data import (
     shown_run,
 )
 from kinema.training.contrastive import Contrastive
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.low_rank import add_low_rank, merge_low_rank
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
+from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 

@@ -31,8 +31,9 @@ from kinema.processors.tokenizer import TextTokenizer
 from kinema.recipes.nano_tokenizer import VOCAB_SIZE, nano_tokenizer
 from kinema.recipes.nano_vision import VisionPretraining, pretrain_vision
 from kinema.training.init import init_weights
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
+from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 

@@ -39,8 +39,9 @@ from kinema.recipes.nano_internvideo2_sizes import nano_beats
 from kinema.recipes.nano_languagebind import NanoRun
 from kinema.recipes.nano_sentence_pieces import learn_pieces
 from kinema.training.init import init_weights
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
+from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 

@@ -52,10 +52,11 @@ from kinema.recipes.nano_vision import PatchReader, Picture, VisionPretraining, 
 from kinema.recipes.nano_word_pieces import MAX_TOKENS, nano_word_pieces, toybox_captions
 from kinema.training.alignment import Alignment
 from kinema.training.init import init_weights
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.losses import IGNORE_INDEX
 from kinema.training.masked_pixels import MaskedPixels, MaskedPixelsConfig
 from kinema.training.optimizer import OptimizerConfig
+from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 

@@ -37,8 +37,9 @@ from kinema.recipes.nano_tokenizer import nano_tokenizer
 from kinema.recipes.nano_vision import PatchReader, Picture, VisionPretraining, pretrain_patches
 from kinema.training.contrastive import Contrastive
 from kinema.training.init import init_weights
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
+from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 

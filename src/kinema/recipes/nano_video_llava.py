@@ -35,8 +35,9 @@ from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.recipes.nano_languagebind import SIDE, NanoRun, train_nano_languagebind
 from kinema.recipes.nano_sentence_pieces import nano_sentence_pieces
 from kinema.training.init import init_weights
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
+from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 

@@ -11,7 +11,7 @@ import typer
 from kinema.distributed.world import own_device
 from kinema.errors import ConfigError, KinemaError
 from kinema.inference.load import choose_device
-from kinema.training.loop import RunConfig
+from kinema.training.run import RunConfig
 
 OutDir = Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the run; started again, it goes on.")]
 Media = Annotated[Path, typer.Option(help="Folder that the paths in records start from.")]

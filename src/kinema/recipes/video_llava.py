@@ -42,9 +42,10 @@ from kinema.recipes.own_data import (
     own_run,
     shown_run,
 )
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import ByModalityLength, Shuffled
+from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 

@@ -17,9 +17,10 @@ from kinema.processors.beats_features import BEATsFeaturesConfig
 from kinema.processors.bert_text import BertTokenizer
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Message, TextPart, VideoPart
 from kinema.recipes.internvideo2_stage2 import AUGMENTATION, stage2_paper
-from kinema.training.loop import RunConfig, train
+from kinema.training.loop import train
 from kinema.training.masked_words import WordMasking
 from kinema.training.order import OneKind
+from kinema.training.run import RunConfig
 
 
 @pytest.fixture(scope="module")
