@@ -81,6 +81,14 @@ def test_the_masked_step_leaves_the_ears_and_the_unmasked_one_the_eyes(parts):
     assert (masked.loss.video_mask_ratio, unmasked.loss.video_mask_ratio) == (0.5, 0.0)
 
 
+@pytest.mark.parametrize("stage", [masked_stage, unmasked_stage])
+def test_video_weighs_three_times_as_much_as_sound_where_there_is_sound(parts, stage):
+    run, tokenizer = NanoRun(out_dir=Path("unused")), load_pieces(parts)
+    hearing, seeing = (stage(run, tokenizer, hears=hears).loss.weights for hears in (True, False))
+    assert seeing == {"vtc": 1, "vtm": 4, "mlm": 1}
+    assert hearing.items() >= {"vtc": 3, "vtm": 12, "mlm": 3, "avtc": 1, "avtm": 4, "avmlm": 1}.items()
+
+
 def test_a_model_without_ears_can_start_from_nothing(run, parts):
     folder = train_nano_stage2(run, parts, None, hears=False, name="blank")
     assert load_stage2(folder).hearing is None
