@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -12,11 +11,8 @@ from kinema.recipes.nano_audio_captioner import (
     nano_captioner_stages,
     train_nano_captioner,
 )
-from kinema.recipes.nano_ears import SILENCE, heard_at
 from kinema.recipes.nano_languagebind import NanoRun
 from kinema.toybox import make_scene, write_clip
-from kinema.toybox.sounding import dub
-from kinema.toybox.vocabulary import SOUNDS
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +43,3 @@ def test_after_the_language_stage_the_qformer_alone_learns_as_published():
         ("language", {"language_model"}),
         ("captions", {"connector", "up_projection"}),
     ]
-
-
-def test_ears_are_told_what_sounds_at_each_moment():
-    scene = dub(make_scene(0), np.random.default_rng(0), num_sounds=1)
-    (sound,) = scene.sounds
-    heard = heard_at(scene, [sound.start_s - 0.1, sound.start_s + 0.1, sound.end_s + 0.1])
-    assert heard == [SILENCE, SOUNDS.index(sound.name), SILENCE]

@@ -33,7 +33,7 @@ from kinema.modules.language.decoder import DecoderConfig
 from kinema.processors.beats_features import BEATsFeaturesConfig
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.recipes.internvideo2_audio_captioner import LEARNING_PARTS
-from kinema.recipes.nano_ears import train_nano_ears
+from kinema.recipes.nano_ears import SoundNaming, draw_scenes, train_nano_ears
 from kinema.recipes.nano_fit import Fit
 from kinema.recipes.nano_internvideo2_sizes import nano_beats
 from kinema.recipes.nano_languagebind import NanoRun
@@ -186,9 +186,14 @@ def _ears(run: NanoRun) -> BEATs:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         config = Fit(name="ears", num_steps=run.steps(200), bfloat16=run.bfloat16)
-        ears, share = train_nano_ears(nano_beats(), SOUND, config, batch_size=run.rows(32), seed=run.seed)
+        torch.manual_seed(run.seed)
+        naming = SoundNaming(nano_beats(), SOUND, tells_seconds=True)
+        init_weights(naming, run.seed)
+        train_nano_ears(naming, ToyboxSounds(), config, batch_size=run.rows(32), seed=run.seed)
+        held_out = draw_scenes(ToyboxSounds(split="validation"), 64, np.random.default_rng([run.seed]))
+        share = naming.share_named(held_out)
         logger.info("ears name what is heard at %.1f %% of all moments", 100 * share)
-        torch.save(ears.state_dict(), path)
+        torch.save(naming.ears.state_dict(), path)
     ears = BEATs(nano_beats())
     ears.load_state_dict(torch.load(path, weights_only=True))
     return ears

@@ -30,7 +30,7 @@ from kinema.modules.vision.internvideo2 import InternVideo2Tower
 from kinema.modules.vision.videomae import VideoMAE
 from kinema.processors.bert_text import BertTokenizer
 from kinema.processors.square_pixels import square_pixels
-from kinema.recipes.nano_ears import SILENCE, heard_at, token_times_s
+from kinema.recipes.nano_ears import SoundNaming, train_nano_ears
 from kinema.recipes.nano_fit import Fit, fit
 from kinema.recipes.nano_internvideo2_sizes import (
     CLIP_LAYERS,
@@ -139,25 +139,12 @@ def _train_words(run: NanoRun, folder: Path) -> nn.Module:
 
 def _train_ears(run: NanoRun, folder: Path) -> nn.Module:
     """A label for each patch: what is heard in the middle of its time."""
-    processor = nano_processor(load_pieces(folder))
-    ears = BEATs(nano_beats())
-    init_weights(ears, run.seed)
-    head = nn.Linear(nano_beats().hidden_size, SILENCE + 1)
-    num_bands = processor.config.sound.num_mel_bins // nano_beats().patch_size
-
-    def loss_of(step: int) -> Tensor:
-        rng = np.random.default_rng([run.seed, step])
-        scenes = [ToyboxFilms().scene(rng) for _ in range(run.rows(32))]
-        banks = torch.stack([processor.audio(scene.sound()) for scene in scenes])
-        states = ears(banks).unflatten(1, (-1, num_bands))  # (B, times, bands, D)
-        times_s = token_times_s(states.shape[1], nano_beats().patch_size)
-        labels = torch.tensor([heard_at(scene, times_s) for scene in scenes])
-        logits = head(states).float()
-        return F.cross_entropy(logits.flatten(0, 2), labels.repeat_interleave(num_bands, 1).flatten())
-
-    parts = nn.ModuleDict({"ears": ears, "head": head})
-    fit(parts, loss_of, Fit(name="ears", num_steps=run.steps(100), bfloat16=run.bfloat16))
-    return ears
+    sound = nano_processor(load_pieces(folder)).config.sound
+    naming = SoundNaming(nano_beats(), sound, tells_seconds=False)
+    init_weights(naming.ears, run.seed)
+    config = Fit(name="ears", num_steps=run.steps(100), bfloat16=run.bfloat16)
+    train_nano_ears(naming, ToyboxFilms(), config, batch_size=run.rows(32), seed=run.seed)
+    return naming.ears
 
 
 def _train_semantic(run: NanoRun, folder: Path) -> nn.Module:
