@@ -8,6 +8,7 @@ B sounds, L frames of 10 ms, M mel bins, p patch side, N tokens, D hidden size, 
 """
 
 import math
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -86,8 +87,8 @@ class BEATs(nn.Module):
         Raises:
             InputError: if the features have another form, or no whole patch.
         """
-        *_, last = self.hidden_states(features, padding_mask)
-        return last
+        states = self.hidden_states(features, padding_mask)
+        return deque(states, maxlen=1).pop()  # those before it are let go on the way
 
     def hidden_states(self, features: Tensor, padding_mask: Tensor | None = None) -> Iterator[Tensor]:
         """What enters the first layer, then what leaves each; arguments and errors as for ``forward``.

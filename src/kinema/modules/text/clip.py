@@ -3,6 +3,7 @@
 As in OpenAI's and OpenCLIP's models and transformers' ``CLIPTextModel``. B rows, N positions, D hidden size.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -74,7 +75,8 @@ class CLIPText(nn.Module):
 
     def encode(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Hidden states after the final norm, (B, N, D); arguments and errors as for ``forward``."""
-        *_, last = self.hidden_states(input_ids, attention_mask)
+        states = self.hidden_states(input_ids, attention_mask)
+        last = deque(states, maxlen=1).pop()  # those before it are let go on the way
         return self.final_norm(last)
 
     def hidden_states(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ was masked with in its own training plays no part here.
 B clips, T frames, N tokens, D hidden size, A heads, d head size, K layers.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -71,7 +72,8 @@ class VideoMAE(nn.Module):
         Raises:
             InputError: if the tensor has another form.
         """
-        *_, last = self.hidden_states(pixel_values)
+        states = self.hidden_states(pixel_values)
+        last = deque(states, maxlen=1).pop()  # those before it are let go on the way
         return self.final_norm(last)
 
     def hidden_states(self, pixel_values: Tensor) -> Iterator[Tensor]:
