@@ -6,6 +6,7 @@ from os import PathLike
 from typing import Any, BinaryIO, Literal, get_args
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from kinema.errors import InputError
@@ -100,6 +101,10 @@ class Conversation:
     seed: int | None = None
     """Of what a processor draws of it in training, such as frames and crops; most draw nothing. None is
     filled in by the training loop, and draws nothing elsewhere."""
+
+    def generator(self) -> torch.Generator | None:
+        """What draws with torch, from the seed; None where nothing is drawn."""
+        return None if self.seed is None else torch.Generator().manual_seed(self.seed)
 
     @classmethod
     def from_openai(cls, messages: Sequence[Mapping[str, Any]]) -> "Conversation":

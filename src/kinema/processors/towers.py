@@ -124,7 +124,12 @@ class TowerReader:
         )
 
     def encode(
-        self, *, pixels: CLIPPixelsConfig, frames_as_images: bool, max_tokens: int | None
+        self,
+        *,
+        pixels: CLIPPixelsConfig,
+        frames_as_images: bool,
+        max_tokens: int | None,
+        generator: torch.Generator | None = None,
     ) -> EncodedVisuals:
         """Read all media, each frame made a square as it comes.
 
@@ -132,6 +137,7 @@ class TowerReader:
             pixels: how pictures become squares, and how large those are.
             frames_as_images: whether frames of videos become squares as pictures do; they are never padded.
             max_tokens: most visual tokens of all; None for no limit.
+            generator: draws the stretches of long sounds, one after the other; None as ``read_sound`` says.
 
         Raises:
             InputError: if a clip gives no frame, or a signal is not what it says.
@@ -151,7 +157,7 @@ class TowerReader:
             squares[place].append(square)
             times[place].append(frame.time_s)
         for place, part in self._others.items():
-            squares[place].append(self._signal(part, cropped)[0])
+            squares[place].append(self._signal(part, cropped, generator)[0])
             times[place].append(None)
         for clip, own in zip(self.clips, squares, strict=True):
             if not own:
@@ -163,10 +169,18 @@ class TowerReader:
         towers = [self._tower_item(item, own) for item, own in zip(items, squares, strict=True)]
         return EncodedVisuals(items=items, inputs=TowerInputs(items=tuple(towers)))
 
-    def _signal(self, part: ImagePart | AudioPart, pixels: CLIPPixelsConfig) -> Tensor:
+    def _signal(
+        self, part: ImagePart | AudioPart, pixels: CLIPPixelsConfig, generator: torch.Generator | None
+    ) -> Tensor:
         """(1, 3, H, W)."""
         if isinstance(part, AudioPart):
-            return read_sound(part.source, self._signals.sound, start_s=part.start_s, end_s=part.end_s)
+            return read_sound(
+                part.source,
+                self._signals.sound,
+                start_s=part.start_s,
+                end_s=part.end_s,
+                generator=generator,
+            )
         if isinstance(part.source, VideoFrame):
             raise InputError(f"a frame of a video shows no {part.modality}; pass a file or numbers.")
         if part.modality == "depth":

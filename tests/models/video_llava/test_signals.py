@@ -19,6 +19,7 @@ from kinema.models.video_llava.checkpoint import load, save
 from kinema.models.video_llava.model import VideoLLaVA
 from kinema.models.video_llava.processor import VideoLLaVAProcessor
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Message, TextPart
+from kinema.processors.signals import read_sound
 from kinema.training.losses import NextToken
 
 
@@ -91,6 +92,25 @@ def test_the_projector_learns_from_all_of_them(folder):
             assert parameter.grad.abs().sum() > 0
             parameter -= 0.01 * parameter.grad
         assert NextToken()(model, batch) < before
+
+
+@pytest.mark.parametrize("num_s", [5, 70])  # a file over a minute is read in stretches
+def test_stretches_of_long_sounds_are_drawn_from_the_seed_of_a_sample(folder, num_s):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (num_s * 16_000, 1)).astype(np.float32)
+    file = sound_file("flac", "flac", AudioClip(data=noise, sample_rate=16_000, start_s=0.0))
+    processor = load(folder).processor
+    talk = as_user(AudioPart(source=file), AudioPart(source=file), TextPart(text="What is it?"))
+
+    def hear(seed):
+        return [item.pixel_values for item in processor([replace(talk, seed=seed)]).visual.items]
+
+    (middle, same), (one, next_one), (again, _), (other, _) = (hear(seed) for seed in (None, 1, 1, 2))
+    middles = read_sound(file, processor.config.signals.sound)
+    assert torch.equal(middle, middles)
+    assert torch.equal(same, middles)
+    assert torch.equal(one, again)
+    for drawn in (middle, next_one, other):
+        assert not torch.allclose(one, drawn, atol=0.1)
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ class PairProcessor:
             DataError: if a conversation does not show exactly one thing, or has no answer.
             InputError: if it shows what this modality does not take.
         """
-        pixels = [self.processor.pixels(_shown(talk), _generator(talk)) for talk in conversations]
+        pixels = [self.processor.pixels(_shown(talk), talk.generator()) for talk in conversations]
         texts = self.processor.texts([_answer(talk) for talk in conversations])
         return PairInputs(pixel_values=torch.stack(pixels), input_ids=texts.shortened().input_ids)
 
@@ -41,10 +41,6 @@ def _shown(talk: Conversation) -> Media:
         raise DataError(f"a pair shows one image, video or sound; this conversation has {len(media)} media.")
     source = media[0].source
     return list(source) if isinstance(source, list | tuple) else source
-
-
-def _generator(talk: Conversation) -> torch.Generator | None:
-    return None if talk.seed is None else torch.Generator().manual_seed(talk.seed)
 
 
 def _answer(talk: Conversation) -> str:

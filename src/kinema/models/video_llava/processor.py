@@ -199,7 +199,11 @@ class VideoLLaVAProcessor:
         return reader.measure(max_tokens=self.config.max_tokens) if reader.clips else ()
 
     def encode(self, conversation: Conversation) -> EncodedVisuals | None:
-        """All images and videos of a conversation, read and resized; None where there are none."""
+        """All images, videos, sounds and maps of a conversation, read and resized; None where there are none.
+
+        The stretches of a long sound are drawn from the seed of the conversation, as LanguageBind's training
+        draws them; of one without, each is the middle of those there are.
+        """
         with self._reader() as reader:
             self._add_media(conversation, reader)
             if not reader.clips:
@@ -208,6 +212,7 @@ class VideoLLaVAProcessor:
                 pixels=self.config.pixels,
                 frames_as_images=self.config.frames_as_images,
                 max_tokens=self.config.max_tokens,
+                generator=conversation.generator(),
             )
 
     def tokenize(
