@@ -13,7 +13,7 @@ from kinema.models.decoder_json import parse_decoder_config
 from kinema.models.decoder_keys import decoder_rules
 from kinema.modules.language.decoder import Decoder
 
-DecoderType = Literal["llama", "mistral"]
+DecoderType = Literal["llama", "mistral", "qwen2"]
 """``model_type`` of its ``config.json``. Attention of Mistral's may look back so far and no further."""
 
 
@@ -37,7 +37,7 @@ def load_decoder(
     """
     content = read_json(folder / "config.json")
     expect_field(content, "model_type", model_type)
-    config = parse_decoder_config(content, attention_bias=False)
+    config = parse_decoder_config(content, attention_bias=model_type == "qwen2")
     if model_type == "mistral":
         config = replace(config, sliding_window=content.get("sliding_window"))
     with torch.device("meta"):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import sqrt
 from pathlib import Path
 
 import torch
@@ -12,7 +11,6 @@ from kinema.models.languagebind.checkpoint import load_vision_encoder
 from kinema.models.languagebind.config import Modality
 from kinema.models.video_llava.config import VideoLLaVAConfig
 from kinema.models.video_llava.model import VideoLLaVA
-from kinema.modules.linear import Linear
 from kinema.modules.sharing import share_equal_parameters
 
 
@@ -54,15 +52,5 @@ def assemble(
     share_equal_parameters(model.vision_encoder[Modality.IMAGE], model.vision_encoder[Modality.VIDEO])
     model.language_model = decoder
     model.connector.to_empty(device=device).to(decoder.embed_tokens.weight.dtype)
-    for layer in (model.connector.fc1, model.connector.fc2):
-        _draw(layer, generator)
+    model.connector.draw(generator)
     return model.eval()
-
-
-@torch.no_grad()
-def _draw(layer: Linear, generator: torch.Generator) -> None:
-    """Uniform between plus and minus 1 / sqrt(inputs), weight and bias, as ``nn.Linear`` does."""
-    bound = 1 / sqrt(layer.weight.shape[1])
-    for parameter in layer.parameters():
-        drawn = torch.rand(parameter.shape, generator=generator) * 2 * bound - bound
-        parameter.copy_(drawn)

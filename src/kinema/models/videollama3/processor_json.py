@@ -30,8 +30,8 @@ _IMAGES, _VIDEOS, _PROCESSOR = (
 _TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 """What transformers renders prompts with; ours come from ``processors.chat``."""
 
-# Added to Qwen2.5's tokens in this order; transformers' conversions do without them.
-_OFFICIAL_TOKENS = ("<image>", "<|stream_start|>", "<|stream_end|>")
+OFFICIAL_TOKENS = ("<image>", "<|stream_start|>", "<|stream_end|>")
+"""Added to Qwen2.5's tokens in this order; transformers' conversions do without them."""
 
 _PIXELS = {
     "do_resize": True,
@@ -188,7 +188,7 @@ def _save_tokenizer(tokenizer: TextTokenizer, folder: Path, layout: Layout) -> T
     save_tokenizer(tokenizer.backend, folder)
     saved = load_tokenizer(folder)
     if layout is not Layout.TRANSFORMERS:
-        add_special_tokens(saved, _OFFICIAL_TOKENS)
+        add_special_tokens(saved, OFFICIAL_TOKENS)
         save_tokenizer(saved, folder)
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",

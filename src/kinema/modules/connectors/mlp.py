@@ -1,5 +1,8 @@
 """A two-layer MLP from the width of a vision encoder to that of a language model ("mlp2x_gelu")."""
 
+from math import sqrt
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,3 +20,11 @@ class MLPConnector(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(M, D_vision) -> (M, D)."""
         return self.fc2(F.gelu(self.fc1(features)))
+
+    @torch.no_grad()
+    def draw(self, generator: torch.Generator) -> None:
+        """Begin anew: uniform between plus and minus 1 / sqrt(inputs), weights and biases, as ``nn.Linear``."""
+        for layer in (self.fc1, self.fc2):
+            bound = 1 / sqrt(layer.weight.shape[1])
+            for parameter in layer.parameters():
+                parameter.copy_(torch.rand(parameter.shape, generator=generator) * 2 * bound - bound)
