@@ -23,7 +23,7 @@ class MLPConnector(nn.Module):
 
     @torch.no_grad()
     def draw(self, generator: torch.Generator) -> None:
-        """Begin anew: uniform between plus and minus 1 / sqrt(inputs), weights and biases, as ``nn.Linear``."""
+        """Begin anew: uniform between plus and minus 1 / sqrt(inputs), as ``nn.Linear`` does."""
         for layer in (self.fc1, self.fc2):
             bound = 1 / sqrt(layer.weight.shape[1])
             for parameter in layer.parameters():
