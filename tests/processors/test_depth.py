@@ -49,6 +49,21 @@ def test_an_8_bit_map_is_refused_because_its_levels_are_no_millimetres():
         depth_pixels(np.zeros((4, 4), np.uint8), CLIPPixelsConfig())
 
 
+@pytest.mark.parametrize("missing", [np.nan, np.inf])
+def test_a_map_without_a_number_somewhere_is_refused(missing):
+    millimetres = np.full((4, 4), 2000.0)
+    depth_pixels(millimetres, CLIPPixelsConfig(size=2))
+    millimetres[0, 1] = missing
+    with pytest.raises(InputError, match="1 of 16 here are NaN or infinite"):
+        depth_pixels(millimetres, CLIPPixelsConfig(size=2))
+
+
+def test_metres_are_refused_because_they_would_all_be_black():
+    with pytest.raises(InputError, match=r"furthest distance here is 9\.5; if these are metres"):
+        depth_pixels(np.linspace(0.3, 9.5, 16).reshape(4, 4), CLIPPixelsConfig(size=2))
+    depth_pixels(np.zeros((4, 4)), CLIPPixelsConfig(size=2))  # nothing is known of any place
+
+
 def test_a_map_of_three_channels_is_refused():
     with pytest.raises(InputError, match=r"must be \(H, W\)"):
         depth_pixels(np.zeros((4, 4, 3), np.uint16), CLIPPixelsConfig())

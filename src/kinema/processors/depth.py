@@ -34,7 +34,8 @@ def depth_pixels(
         (3, S, S) float32.
 
     Raises:
-        InputError: if it is no map of one channel, or one of 8 bits, whose grey levels are no millimetres.
+        InputError: if it is no map of one channel, has no number somewhere, or is not in millimetres: one of
+            8 bits has grey levels, one whose furthest distance is below a centimetre most likely metres.
         ConfigError: if ``max_depth_m`` is below 0.
     """
     if max_depth_m < 0:
@@ -54,4 +55,22 @@ def _check_map(millimetres: NDArray[Any]) -> None:
             f"a depth map must hold millimetres, in 16 bits or more, got {millimetres.dtype}: grey levels of "
             "a picture are no distances. Pass the 16-bit map it was made from, or levels times your "
             "millimetres a level."
+        )
+    if millimetres.dtype.kind == "f":
+        _check_distances(millimetres)
+
+
+def _check_distances(millimetres: NDArray[Any]) -> None:
+    """Of floating numbers, which can be what no 16-bit file holds."""
+    missing = int(millimetres.size - np.isfinite(millimetres).sum())
+    if missing:
+        raise InputError(
+            f"a depth map must hold a number everywhere, {missing} of {millimetres.size} here are NaN or "
+            "infinite; write 0 where the distance is not known."
+        )
+    furthest = float(millimetres.max())
+    if 0 < furthest < 1000 * NEAREST_M:
+        raise InputError(
+            f"a depth map must hold millimetres, but the furthest distance here is {furthest:.3g}; if these "
+            "are metres, multiply them by 1000."
         )
