@@ -213,6 +213,8 @@ def test_a_video_without_sound_has_no_audio_vector(folders, tmp_path):
         (lambda model: model.classify("a.png", ["cat"], templates="a photo"), InputError, "needs a {}"),
         (lambda model: model.similarity(np.ones((1, 2)), np.ones((1, 3))), InputError, "of one width"),
         (lambda model: model.rank(np.ones((2, 3)), np.ones((1, 3))), InputError, "takes one query"),
+        (lambda model: model.rank("cat", np.ones((1, 3)), top_k=-1), ConfigError, "top_k must be at least 1"),
+        (lambda model: model.rank("cat", [1.0, 2.0]), InputError, "of one width"),
     ],
 )
 def test_what_cannot_be_done_is_refused(image, call, error, said):

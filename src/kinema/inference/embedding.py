@@ -222,7 +222,13 @@ class EmbeddingModel:
 
         Returns:
             The nearest first.
+
+        Raises:
+            InputError: if there are several queries, or vectors of another width.
+            ConfigError: if ``top_k`` is below 1.
         """
+        if top_k is not None and top_k < 1:
+            raise ConfigError(f"top_k must be at least 1, or None for all; got {top_k}.")
         wanted = self.embed_text(query) if isinstance(query, str) else np.atleast_2d(query)
         if len(wanted) != 1:
             raise InputError(f"rank takes one query, got {len(wanted)}; compare many with similarity.")
@@ -272,6 +278,7 @@ class EmbeddingModel:
         Raises:
             InputError: if they are not of one width.
         """
+        first, second = np.asarray(first), np.asarray(second)
         if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
             raise InputError(f"vectors must be (B, P) of one width, got {first.shape} and {second.shape}.")
         return first @ second.T
