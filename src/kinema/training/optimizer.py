@@ -94,9 +94,9 @@ def build_optimizer(
     Raises:
         ConfigError: if a named part is not a part of the model, or two of them share a parameter.
     """
-    parts = _find_parts(model, learning_rates)
+    parts = find_parts(model, learning_rates)
     kinds = _kinds_of_parameters(model)
-    for parameters in _find_parts(model, config.undecayed).values():
+    for parameters in find_parts(model, config.undecayed).values():
         kinds |= dict.fromkeys(parameters, "vector")
     model.requires_grad_(False)
     adamw: list[dict[str, Any]] = []
@@ -123,7 +123,7 @@ def _group(parameters: list[nn.Parameter], rate: float, weight_decay: float) -> 
     return {"params": parameters, "peak_lr": rate, "lr": 0.0, "weight_decay": weight_decay}
 
 
-def _find_parts(model: nn.Module, names: Iterable[str]) -> dict[str, list[nn.Parameter]]:
+def find_parts(model: nn.Module, names: Iterable[str]) -> dict[str, list[nn.Parameter]]:
     """Parameters of each named part, in the order of the model."""
     parts: dict[str, list[nn.Parameter]] = {}
     owner: dict[nn.Parameter, str] = {}
