@@ -33,16 +33,7 @@ from kinema.models.languagebind.processor import LanguageBindProcessor
 from kinema.models.languagebind.processor_json import default_settings
 from kinema.models.languagebind.start import start_from_image
 from kinema.models.registry import find_checkpoint
-from kinema.recipes.own_data import (
-    Device,
-    Media,
-    OutDir,
-    Seed,
-    Workers,
-    expect_full_batch,
-    own_run,
-    shown_run,
-)
+from kinema.recipes import own_data
 from kinema.training.contrastive import Contrastive
 from kinema.training.loop import train
 from kinema.training.low_rank import add_low_rank, merge_low_rank
@@ -194,7 +185,7 @@ def languagebind_stages(
     """
     published = _published(modality, low_rank=low_rank)
     batch_size = published.batch_size if batch_size is None else batch_size
-    expect_full_batch(f"{modality}_text", num_samples, batch_size)
+    own_data.expect_full_batch(f"{modality}_text", num_samples, batch_size)
     parts: tuple[str, ...] = FULL_TEMPORAL_PARTS
     if low_rank:
         parts = LOW_RANK_VIDEO_PARTS if modality is Modality.VIDEO else LOW_RANK_PARTS
@@ -237,11 +228,11 @@ def train_languagebind(
 
 
 def _main(
-    out_dir: OutDir,
+    out_dir: own_data.OutDir,
     *,
     image: Annotated[str, typer.Option(help="The model of images to begin from: hub id or folder.")],
     modality: Annotated[Modality, typer.Option(help="What to learn: video, thermal, depth or audio.")],
-    media: Media,
+    media: own_data.Media,
     vidal: Annotated[
         list[Path] | None, typer.Option(help="Annotations in VIDAL-10M's form, .json; repeatable.")
     ] = None,
@@ -261,13 +252,13 @@ def _main(
     chunk: Annotated[
         int | None, typer.Option(help="Pairs that go through the towers at a time; saves memory.")
     ] = None,
-    device: Device = None,
-    workers: Workers = 4,
-    seed: Seed = 42,
+    device: own_data.Device = None,
+    workers: own_data.Workers = 4,
+    seed: own_data.Seed = 42,
 ) -> None:
     """Bind a modality to text on your own pairs, as LanguageBind did; ``kinema embed`` takes OUT/model."""
-    with shown_run():
-        run = own_run(out_dir, device, workers, seed)
+    with own_data.shown_run():
+        run = own_data.own_run(out_dir, device, workers, seed)
         data = _own_pairs(modality, vidal or [], llava or [], media, text)
         stages = languagebind_stages(
             modality,

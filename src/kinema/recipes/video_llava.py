@@ -32,16 +32,7 @@ from kinema.models.video_llava.processor import VideoLLaVAProcessor, VideoLLaVAP
 from kinema.models.video_llava.processor_json import OFFICIAL_PLACEHOLDERS, fitted_settings, load_tokenizer
 from kinema.models.video_llava.start import assemble
 from kinema.processors.clip_pixels import CLIPPixelsConfig
-from kinema.recipes.own_data import (
-    Device,
-    Media,
-    OutDir,
-    Seed,
-    Workers,
-    expect_full_batch,
-    own_run,
-    shown_run,
-)
+from kinema.recipes import own_data
 from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import ByModalityLength, Shuffled
@@ -95,7 +86,7 @@ def align_stage(
         DataError: if a file of records is broken, or there are none.
         ConfigError: if the data do not fill a batch.
     """
-    expect_full_batch("align", len(data), batch_size)
+    own_data.expect_full_batch("align", len(data), batch_size)
     return Stage(
         name="align",
         learning_rates={"connector": 1e-3},
@@ -131,7 +122,7 @@ def tune_stage(
         DataError: if a file of records is broken, or there are none.
         ConfigError: if the data do not fill a batch.
     """
-    expect_full_batch("tune", len(data), batch_size)
+    own_data.expect_full_batch("tune", len(data), batch_size)
     return replace(
         align_stage(data, batch_size=batch_size),
         name="tune",
@@ -197,9 +188,9 @@ def _start(
 
 
 def _main(
-    out_dir: OutDir,
+    out_dir: own_data.OutDir,
     *,
-    media: Media,
+    media: own_data.Media,
     align: Annotated[
         list[Path] | None, typer.Option(help="LLaVA-format .json or .jsonl of the first stage; repeatable.")
     ] = None,
@@ -219,16 +210,16 @@ def _main(
     at_once: Annotated[
         int | None, typer.Option(help="Samples that a process takes together; a larger batch comes in parts.")
     ] = None,
-    device: Device = None,
-    workers: Workers = 4,
-    seed: Seed = 42,
+    device: own_data.Device = None,
+    workers: own_data.Workers = 4,
+    seed: own_data.Seed = 42,
 ) -> None:
     """Train Video-LLaVA on your own data by the published stages; one whose data are not given is left out.
 
     OUT/align and OUT/tune are whole models in the official layout, OUT/log.jsonl tells how the losses fall.
     """
-    with shown_run():
-        run = replace(own_run(out_dir, device, workers, seed), max_samples_at_once=at_once)
+    with own_data.shown_run():
+        run = replace(own_data.own_run(out_dir, device, workers, seed), max_samples_at_once=at_once)
         if not align and not tune:
             raise ConfigError("there is nothing to learn from; pass --align, --tune or both.")
         begun, processor = _start(model, (language, image_tower, video_tower), seed)
