@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import kinema
-from kinema.cli import ask, chat, data, doctor, embed, evaluate, models, plan
+from kinema.cli import ask, chat, data, doctor, embed, evaluate, models, plan, train
 from kinema.cli.command import Program
 
 app = typer.Typer(
@@ -37,7 +37,7 @@ def _program(
         typer.echo(context.get_help())
 
 
-for group in (ask, chat, plan, embed, models, doctor, data, evaluate):
+for group in (ask, chat, plan, embed, models, doctor, data, train, evaluate):
     group.add_commands(app)
 
 

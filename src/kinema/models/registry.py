@@ -39,7 +39,8 @@ class Family:
     part_types: Mapping[str, str]
     """``model_type`` of checkpoints that hold a part alone -> the function of ``home`` that loads it."""
     home: str
-    """The module that loads it, imported on first use, with ``load``, ``load_outline`` and ``convert``."""
+    """The module that loads it, imported on first use, with ``load``, ``load_outline``, ``save`` and
+    ``convert``."""
     has_bare_files: bool = False
     """Whether it was published as weights alone, parts of one model apart: then ``home`` has ``recognise``,
     ``missing_parts`` and ``open_weights`` as well, and its functions take ``parts``."""
@@ -187,6 +188,20 @@ def convert_model(
     found = find_parts(path, parts, offline=offline, token=token, cache_dir=cache_dir)
     convert = import_module(family.home).convert
     convert(path, target, layout=layout, dtype=dtype, **_parts_for(family, found))
+
+
+def save_model(loaded: "Loaded[Any, Any]", folder: Path) -> None:
+    """Write a model that was loaded and trained since, in the official layout of its family.
+
+    Args:
+        loaded: as ``load_model`` gave it, its weights changed.
+        folder: new, or empty; it appears whole or not at all.
+
+    Raises:
+        WeightsError: if the folder holds something.
+    """
+    save: Callable[..., None] = import_module(family_of(loaded.folder).home).save
+    save(loaded.model, loaded.processor, folder)
 
 
 def find_checkpoint(

@@ -24,6 +24,9 @@ from kinema.models.internvideo2 import (
     clip_checkpoint,
     stage2_checkpoint,
 )
+from kinema.models.internvideo2.captioner import AudioCaptioner
+from kinema.models.internvideo2.chat import InternVideo2Chat
+from kinema.models.internvideo2.clip import InternVideo2CLIP
 from kinema.models.internvideo2.clip_assembly import assembled_files
 from kinema.models.internvideo2.file_kinds import (
     CAPTIONER_TYPE,
@@ -36,6 +39,7 @@ from kinema.models.internvideo2.file_kinds import (
     recognise,
     vocabulary_of,
 )
+from kinema.models.internvideo2.stage2 import InternVideo2Stage2
 from kinema.models.internvideo2.vision_checkpoint import (
     load_classifier,
     load_student,
@@ -56,6 +60,7 @@ __all__ = [
     "missing_parts",
     "open_weights",
     "recognise",
+    "save",
 ]
 
 LAYOUT = "official"
@@ -147,6 +152,26 @@ def convert(
     card_file = folder_of(source) / "README.md"
     card = ModelCard.load(card_file.parent) if card_file.is_file() else None
     _kind(source).save(loaded.model, loaded.processor, target, card=card)
+
+
+def save(model: Any, processor: Any, folder: Path) -> None:
+    """Write a model of any of these kinds, in its official layout.
+
+    Args:
+        model: as ``load`` gives it, its weights changed perhaps; all in one dtype.
+        processor: goes with it.
+        folder: new, or empty; it appears whole or not at all.
+
+    Raises:
+        WeightsError: if the folder holds something.
+    """
+    kinds: dict[type, Callable[..., None]] = {
+        InternVideo2Chat: chat_checkpoint.save_chat,
+        AudioCaptioner: captioner_checkpoint.save_captioner,
+        InternVideo2CLIP: clip_checkpoint.save_clip,
+        InternVideo2Stage2: stage2_checkpoint.save_stage2,
+    }
+    kinds[type(model)](model, processor, folder)
 
 
 def _kind(source: Path) -> _Kind:

@@ -1,0 +1,131 @@
+"""What a recipe is: stages, what they start from and learn from, and how one brings data of his own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from torch import nn
+
+from kinema.datasets.llava import LlavaRecords
+from kinema.errors import ConfigError
+from kinema.models.loaded import Loaded
+from kinema.processors.messages import Conversation
+from kinema.recipes.published_data import PublishedData
+from kinema.training.stage import Stage
+
+
+class Finite(Protocol):
+    """Samples that can be counted, by number."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def sample(self, index: int, rng: np.random.Generator) -> Conversation:
+        """One of them, its choices drawn from ``rng``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What somebody asks of a recipe."""
+
+    data: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Files of records for each stage; a stage without files is left out."""
+    media: Path = Path()
+    """Folder that the paths in records start from."""
+    model: str | None = None
+    """A whole model to go on from: hub id or folder."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """What to start from instead, by name."""
+    batch_size: int | None = None
+    """Samples a step, of all processes together; None takes the recipe's."""
+    epochs: float | None = None
+    """How often the data are seen; None takes the recipe's."""
+    lora: bool = False
+    """Whether the language model learns by low-rank updates beside its frozen weights."""
+    seed: int = 42
+
+
+class StageBuilder(Protocol):
+    """Makes a stage of a recipe."""
+
+    def __call__(self, name: str, source: Finite | PublishedData, request: Request) -> Stage:
+        """The stage of that name.
+
+        Args:
+            name: a stage of the recipe.
+            source: what it learns from.
+            request: batch size and epochs, where they are not the recipe's.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A complete training run."""
+
+    name: str
+    summary: str
+    """One line."""
+    data: Mapping[str, PublishedData | None]
+    """What each stage was published to learn from, stages in order; None where it is always one's own."""
+    parts: Mapping[str, str]
+    """What a run starts from: what each part is, with an example."""
+    outline: Callable[[Request], nn.Module]
+    """The model with shapes only, for a plan; the published size where the request names none."""
+    start: Callable[[Request], Loaded[Any, Any]]
+    """The model as training begins, float32 on the CPU, with its processor."""
+    stage: StageBuilder
+    save: Callable[[Loaded[Any, Any], Path], None]
+    """Writes what ``start`` gave, trained since, as a folder."""
+
+    def stages(self, request: Request) -> list[Stage]:
+        """The stages for which the request has data, in order; the published ones where it has none at all.
+
+        Raises:
+            ConfigError: if it has data for a stage that there is not, or too few to fill a batch.
+            DataError: if a file is broken.
+        """
+        if unknown := sorted(request.data.keys() - self.data.keys()):
+            raise ConfigError(
+                f"{self.name} has no stage {', '.join(unknown)}; its stages are {', '.join(self.data)}."
+            )
+        sources: dict[str, Finite | PublishedData] = {}
+        for name, published in self.data.items():
+            if files := request.data.get(name):
+                sources[name] = LlavaRecords(files=files, media_dir=request.media)
+            elif not request.data and published is not None:
+                sources[name] = published
+        if not sources:
+            raise ConfigError(f"{self.name} learns from your own data; name them with --data FILE.")
+        return [self.stage(name, source, request) for name, source in sources.items()]
+
+    def expect_start(self, request: Request) -> None:
+        """Raise ``ConfigError`` where a request names neither a whole model nor all parts, or both."""
+        if unknown := sorted(request.parts.keys() - self.parts.keys()):
+            raise ConfigError(
+                f"{self.name} has no part {', '.join(unknown)}; it has {', '.join(self.parts) or 'none'}."
+            )
+        lacking = [
+            f"--part {name}=... ({self.parts[name]})" for name in self.parts if name not in request.parts
+        ]
+        if request.model is not None and not request.parts:
+            return
+        if request.model is not None or lacking or not self.parts:
+            wanted = " and ".join(lacking) or "nothing else"
+            instead = f", or from its parts: {wanted}" if self.parts else ""
+            raise ConfigError(f"{self.name} begins from --model alone, a whole model{instead}.")
+
+
+def num_steps(data: Finite | PublishedData, batch_size: int, epochs: float, name: str) -> int:
+    """Whole batches in so many epochs.
+
+    Raises:
+        ConfigError: if the data do not fill a batch even once.
+    """
+    if len(data) < batch_size:
+        raise ConfigError(
+            f"stage {name}: {len(data)} samples do not fill a batch of {batch_size}; take a smaller batch "
+            "with --batch-size, or more data."
+        )
+    return int(len(data) * epochs) // batch_size

@@ -1,0 +1,30 @@
+"""The recipes by name, each imported when it is asked for."""
+
+from importlib import import_module
+
+from kinema.errors import ConfigError
+from kinema.recipes.recipe import Recipe
+
+_HOMES = {
+    "finetune": "kinema.recipes.finetune:FINETUNE",
+    "videollama3_2b": "kinema.recipes.videollama3:VIDEOLLAMA3_2B",
+    "videollama3_7b": "kinema.recipes.videollama3:VIDEOLLAMA3_7B",
+}
+
+
+def recipe_names() -> list[str]:
+    """What ``find_recipe`` knows."""
+    return list(_HOMES)
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by its name.
+
+    Raises:
+        ConfigError: if there is none of that name.
+    """
+    if name not in _HOMES:
+        raise ConfigError(f"there is no recipe {name!r}; there are {', '.join(_HOMES)}.")
+    module, attribute = _HOMES[name].split(":")
+    recipe: Recipe = getattr(import_module(module), attribute)
+    return recipe

@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import run
+
+from kinema.models.registry import load_model
+
+
+@pytest.fixture(scope="module")
+def records(clip, tmp_path_factory) -> Path:
+    """Four records about one clip, in whose folder they stand."""
+    turns = [{"from": "human", "value": "<video>\nWhat is seen?"}, {"from": "gpt", "value": "A toy."}]
+    file = tmp_path_factory.mktemp("records") / "my.jsonl"
+    line = json.dumps({"video": str(clip), "conversations": turns})
+    file.write_text("\n".join([line] * 4))
+    return file
+
+
+def finetune(records, model_folder, out, *more):
+    return run(
+        "train",
+        "finetune",
+        "--model",
+        model_folder,
+        "--data",
+        records,
+        "--out",
+        out,
+        "--batch-size",
+        2,
+        "--workers",
+        0,
+        "--epochs",
+        1,
+        *more,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(records, model_folder, tmp_path_factory):
+    """A run of two steps: its folder, and what the command printed."""
+    out = tmp_path_factory.mktemp("runs") / "mine"
+    outcome = finetune(records, model_folder, out, "--set", "stage.tune.learning_rates.connector=1e-3")
+    assert outcome.exit_code == 0, outcome.stderr
+    return out, outcome
+
+
+def test_own_data_become_a_model_that_answers(trained, clip):
+    out, outcome = trained
+    assert outcome.stdout.splitlines()[-1] == str(out / "tune")
+    answer = run("ask", clip, "What is seen?", "--model", out / "tune", "--max-new-tokens", 2)
+    assert answer.exit_code == 0
+
+
+def test_connector_and_language_model_have_moved_and_the_eyes_have_not(trained, model_folder):
+    before = load_model(model_folder).model.state_dict()
+    after = load_model(trained[0] / "tune").model.state_dict()
+    moved = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
+    assert moved == {"connector", "language_model"}
+
+
+def test_the_run_is_written_with_what_was_changed(trained):
+    content = yaml.safe_load((trained[0] / "run.yaml").read_text())
+    assert content["recipe"] == "finetune"
+    assert content["stages"]["tune"]["learning_rates"] == {"connector": 1e-3, "language_model": 2e-5}
+    assert content["stages"]["tune"]["num_steps"] == 2
+
+
+def test_the_file_of_a_run_runs_again_elsewhere(trained, tmp_path):
+    out, _ = trained
+    outcome = run("train", out / "run.yaml", "--out", tmp_path / "again")
+    assert outcome.exit_code == 0, outcome.stderr
+    first, second = (load_model(folder / "tune").model.state_dict() for folder in (out, tmp_path / "again"))
+    assert all(first[name].equal(second[name]) for name in first)
+
+
+def test_another_run_in_the_folder_of_one_is_refused(trained, records, model_folder):
+    outcome = finetune(records, model_folder, trained[0], "--set", "stage.tune.num_steps=3")
+    assert outcome.exit_code != 0
+    assert "holds another run: stages.tune.learning_rates.connector was 0.001 and is 2e-05" in outcome.stderr
+
+
+def test_a_plan_trains_nothing(records, model_folder, tmp_path):
+    outcome = finetune(records, model_folder, tmp_path / "none", "--dry-run", "--json")
+    stage = outcome.document["stages"][0]
+    assert (stage["num_steps"], stage["batch_size"]) == (2, 2)
+    assert [part["name"] for part in stage["parts"]] == ["connector", "language_model"]
+    assert stage["sources"][0]["num_samples"] == 4
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_published_recipe_is_planned_without_its_data():
+    outcome = run("train", "videollama3_2b", "--dry-run", "--json")
+    names = [stage["name"] for stage in outcome.document["stages"]]
+    assert names == ["vision_encoder_adaptation", "vision_language_alignment", "multi_task", "video_centric"]
+    assert (
+        outcome.document["num_parameters"]
+        == 412_147_440 + 1_152 * 1_536 + 1_536**2 + 2 * 1_536 + 1_543_714_304
+    )
+    assert outcome.document["stages"][0]["num_steps"] == 15_570_000 // 128
+
+
+def test_a_plan_is_shown_with_what_learns_and_what_nobody_can_have():
+    shown = run("train", "videollama3_2b", "--dry-run").stdout
+    assert "connector" in shown
+    assert "412,147,440" in shown
+    assert "OCR in-house" in shown
+
+
+def test_the_recipes_are_listed():
+    assert {entry["name"] for entry in run("train", "--json").document["recipes"]} >= {
+        "finetune",
+        "videollama3_2b",
+        "videollama3_7b",
+    }
+    assert "any model that answers" in run("train").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nothing",), "there is no recipe 'nothing'; there are finetune"),
+        (("finetune", "--data", "FILE"), "finetune begins from a model"),
+        (("finetune", "--model", "MODEL"), "learns from your own data"),
+        (
+            ("finetune", "--model", "MODEL", "--data", "FILE", "--batch-size", "9", "--set", "a=1"),
+            "there is no a",
+        ),
+        (("finetune", "--model", "MODEL", "--data", "align=FILE"), "no stage align; its stages are tune"),
+        (
+            ("videollama3_2b", "--data", "FILE"),
+            "say for which it is, such as --data vision_encoder_adaptation=",
+        ),
+        (("videollama3_2b", "--data", "multi_task=FILE"), "4 samples do not fill a batch of 128"),
+        (
+            ("videollama3_2b", "--data", "multi_task=FILE", "--batch-size", "2", "--part", "ear=x"),
+            "no part ear; it has language, vision",
+        ),
+        (
+            ("videollama3_2b", "--data", "multi_task=FILE", "--batch-size", "2", "--part", "vision=x"),
+            r"from its parts: --part language=... (Qwen/Qwen2.5-1.5B-Instruct)",
+        ),
+        (("videollama3_2b", "--part", "vision"), "--part takes NAME=VALUE"),
+        (("none.yaml",), "none.yaml is not the file of a run"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(words, said, records, model_folder, tmp_path):
+    named = {"MODEL": str(model_folder), "FILE": str(records), "align=FILE": f"align={records}"}
+    named["multi_task=FILE"] = f"multi_task={records}"
+    outcome = run("train", *(named.get(word, word) for word in words), "--out", tmp_path / "out")
+    assert outcome.exit_code != 0
+    assert said in outcome.stderr
+    assert len(outcome.stderr.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
