@@ -2,8 +2,8 @@
 
 The formulas count the tensors that are alive at the fullest moment of each part of the work, as the code
 stands in ``modules.vision.navit``, ``modules.language.decoder``, ``models.fusion`` and
-``processors.visuals``. What they leave out is small: positions, statistics of norms, scratch space of
-matrix products.
+``processors.visuals``; sizes of an encoder say themselves what its positions take where that is much. What
+they leave out is small: other positions, statistics of norms, scratch space of matrix products.
 P patches, M visual tokens of which K are kept, N prompt positions, D hidden size, I intermediate size.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from kinema.inference.cache import cache_bytes
-from kinema.inference.protocols import VisionSizes
+from kinema.inference.protocols import PositionedSizes, VisionSizes
 from kinema.modules.language.decoder import DecoderConfig
 from kinema.processors.visuals import VisualItem
 
@@ -81,8 +81,12 @@ class Load:
     @property
     def largest_part(self) -> int:
         """Patches that the encoder takes at once."""
-        together = [item.frames_together * item.grid_thw[1] * item.grid_thw[2] for item in self.items]
-        return min(self.num_patches, max(self.max_patches, *together, 0))
+        return min(self.num_patches, max(self.max_patches, self.largest_view))
+
+    @property
+    def largest_view(self) -> int:
+        """Patches that the encoder cannot take apart."""
+        return max((item.frames_together * math.prod(item.grid_thw[1:]) for item in self.items), default=0)
 
 
 def forecast(
@@ -153,6 +157,9 @@ def _vision_bytes(
         [features, features, visual, visual],
         [visual, prompt],
     ]
+    if load.items and isinstance(vision, PositionedSizes):
+        positions = vision.position_moments(load.largest_part, load.largest_view)
+        moments += [[features, *(count * dtype.itemsize for count in blocks)] for blocks in positions]
     return pixels + rotation + _held(moments, on_host)
 
 

@@ -4,7 +4,7 @@ Nothing in ``inference`` knows more of a family than this page. N text positions
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from torch import Tensor
 from torch.nn import Parameter
@@ -60,6 +60,20 @@ class VisionSizes(Protocol):
     @property
     def patch_size(self) -> int:
         """Pixels a side of a patch."""
+        ...
+
+
+@runtime_checkable
+class PositionedSizes(Protocol):
+    """Sizes of an encoder whose positions take memory of their own."""
+
+    def position_moments(self, num_patches: int, patches_each: int) -> Sequence[Sequence[int]]:
+        """The moments at which they do, each given by the numbers in every block that is alive then.
+
+        Args:
+            num_patches: that are encoded at once.
+            patches_each: of one view, beyond which no patch looks.
+        """
         ...
 
 

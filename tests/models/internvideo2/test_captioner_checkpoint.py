@@ -127,6 +127,7 @@ def test_a_plan_tells_the_windows_of_a_sound(folder, sound):
     assert plan.items[0].times_s == (0.0, 1.0)
     assert "2 windows" in str(plan)
     assert plan.problem is None
+    assert kinema.load(folder).plan([], "what").memory.vision < plan.memory.vision
 
 
 def test_what_has_no_sound_is_refused_at_the_front_door(folder, tmp_path):

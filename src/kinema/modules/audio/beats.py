@@ -58,6 +58,28 @@ class BEATsConfig:
         """DeepNorm's factor of what a layer's parts are added to (arXiv 2203.00555)."""
         return (2 * self.num_layers) ** 0.25
 
+    def position_moments(self, num_tokens: int, tokens_each: int) -> list[list[int]]:
+        """What positions take, for a forecast of memory: the convolution, then the attention of a layer.
+
+        The convolution's weight is put together and laid out anew for the kernel, as are the padded states.
+        Attention holds distances for each pair of tokens of a sound, and gates them for each sound.
+
+        Args:
+            num_tokens: of all sounds that are heard at once.
+            tokens_each: of one of them.
+
+        Returns:
+            For both moments, the numbers in each block that is alive then.
+        """
+        width = num_tokens * self.hidden_size
+        weight = self.hidden_size * (self.hidden_size // self.position_groups) * self.position_kernel
+        padded = width + num_tokens // tokens_each * (self.position_kernel - 1) * self.hidden_size
+        distances, gated = (self.num_heads * tokens_each * count for count in (tokens_each, num_tokens))
+        return [
+            [width, weight, padded, padded, weight, width],
+            [width, distances, 3 * width, gated, width, width, width],
+        ]
+
 
 class BEATs(nn.Module):
     """Filter banks to hidden states of their patches: time after time, in each from the lowest bins up."""
