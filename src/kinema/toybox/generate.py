@@ -14,9 +14,9 @@ from kinema.toybox.invent_settings import (
 )
 from kinema.toybox.invent_toys import invent_toys
 from kinema.toybox.scene import Scene
-from kinema.toybox.splits import HELD_OUT, allowed_pairs, split_generator
-from kinema.toybox.vocabulary import SHAPES
-from kinema.toybox.world import Pair, Shot, Sound, Toy
+from kinema.toybox.splits import NEW_SHAPE_SPLITS, allowed_pairs, must_show, split_generator
+from kinema.toybox.vocabulary import NEW_SHAPE, SHAPES
+from kinema.toybox.world import Shot, Sound, Toy
 
 _DISSOLVE_S = 0.5
 """Shorter than the way to the next whole second: a reader at one frame a second sees no mixed picture."""
@@ -59,7 +59,7 @@ def _level_1(rng: np.random.Generator, split: str) -> Invented:
     duration_s = float(rng.integers(4, 9))
     num_toys = int(rng.choice([1, 2], p=[0.4, 0.6]))
     pairs = allowed_pairs(split)
-    toys = invent_toys(rng, num_toys, 0.0, duration_s, pairs=pairs, first_pairs=_must_show(pairs, split))
+    toys = invent_toys(rng, num_toys, 0.0, duration_s, pairs=pairs, first_pairs=must_show(pairs, split))
     return (Shot(start_s=0.0, end_s=duration_s, background=plain_background(rng), toys=toys),), ()
 
 
@@ -71,7 +71,7 @@ def _level_2(rng: np.random.Generator, split: str) -> Invented:
     shots: list[Shot] = []
     for start_s, end_s in edges_s:
         num_toys = int(rng.integers(1, most_toys + 1))
-        first_pairs = pairs if shots else _must_show(pairs, split)
+        first_pairs = pairs if shots else must_show(pairs, split)
         toys = invent_toys(rng, num_toys, start_s, end_s, pairs=pairs, first_pairs=first_pairs)
         pairs = [pair for pair in pairs if not any(pair in toy.pairs for toy in toys)]
         shots.append(_furnish(rng, toys, start_s, end_s))
@@ -83,7 +83,9 @@ def _level_3(rng: np.random.Generator, split: str) -> Invented:
     edges_s = _shot_edges(rng, num_shots=int(rng.integers(10, 31)), shortest_s=6, longest_s=8)
     pairs = allowed_pairs(split)
     shape = SHAPES[rng.integers(len(SHAPES))]
-    needles = _must_show([pair for pair in pairs if pair[0] == shape], split)
+    if split in NEW_SHAPE_SPLITS:
+        shape = NEW_SHAPE
+    needles = must_show([pair for pair in pairs if pair[0] == shape], split)
     hay = [pair for pair in pairs if pair[0] != shape]
     needle_shot = int(rng.integers(len(edges_s)))
     shots: list[Shot] = []
@@ -95,11 +97,6 @@ def _level_3(rng: np.random.Generator, split: str) -> Invented:
             toys = invent_toys(rng, num_toys, start_s, end_s, pairs=hay, first_pairs=hay)
         shots.append(_furnish(rng, toys, start_s, end_s))
     return tuple(shots), invent_sounds(rng, shots, share=0.1)
-
-
-def _must_show(pairs: list[Pair], split: str) -> list[Pair]:
-    """What the first toy may be: in the split of held-out combinations, one of those."""
-    return [pair for pair in pairs if pair in HELD_OUT] if split == "test_combinations" else pairs
 
 
 def _shot_edges(

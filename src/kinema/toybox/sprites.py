@@ -29,7 +29,7 @@ def shape_mask(shape: str, diameter_steps: int, step_x: int, step_y: int) -> NDA
     """How much of each pixel a shape covers.
 
     Args:
-        shape: one of ``vocabulary.SHAPES``.
+        shape: one of ``vocabulary.SHAPES``, or ``NEW_SHAPE``.
         diameter_steps: diameter in quarters of a pixel.
         step_x, step_y: quarters of a pixel from the middle of the mask to the centre of the shape, 0 to 3.
 
@@ -76,6 +76,24 @@ def _star(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
     pen.polygon(_spikes(x, y, radius, radius * _INNER_STAR, 5), fill=255)
 
 
+def _heart(pen: ImageDraw.ImageDraw, x: float, y: float, radius: float) -> None:
+    """The usual curve: 16 sin³ t wide, 13 cos t - 5 cos 2t - 2 cos 3t - cos 4t high."""
+    turns = [index * math.tau / 64 for index in range(64)]
+    pen.polygon(
+        [
+            (
+                x + radius * math.sin(t) ** 3,
+                y
+                - radius
+                * (13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t) - math.cos(4 * t))
+                / 16,
+            )
+            for t in turns
+        ],
+        fill=255,
+    )
+
+
 def _spikes(x: float, y: float, outer: float, inner: float, num_spikes: int) -> Points:
     angles = [index * math.pi / num_spikes - math.pi / 2 for index in range(2 * num_spikes)]
     radii = [outer, inner] * num_spikes
@@ -89,4 +107,5 @@ _DRAW: dict[str, Callable[[ImageDraw.ImageDraw, float, float, float], None]] = {
     "star": _star,
     "cross": _cross,
     "ring": _ring,
+    "heart": _heart,
 }

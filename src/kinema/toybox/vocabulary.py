@@ -5,6 +5,9 @@ Kept small and regular on purpose: a network of a few million parameters learns 
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "ring")
 
+NEW_SHAPE = "heart"
+"""One that no model is trained on, so that it can be learned afterwards."""
+
 COLOURS = {
     "red": (225, 25, 30),
     "orange": (250, 130, 0),
