@@ -29,10 +29,23 @@ def test_updates_start_at_zero():
 def test_query_key_and_value_have_an_update_each():
     low_rank = adapted()[0].qkv.low_rank
     assert low_rank.down.shape == (3, 2, 8)
-    assert low_rank.up.shape == (3, 8, 2)
-    low_rank.up.data[1] = 1.0  # of the key
+    assert low_rank.up.shape == (24, 2)
+    low_rank.up.data[8:16] = 1.0  # of the key
     changed = low_rank.update().abs().sum(1) > 0
     assert changed.tolist() == [False] * 8 + [True] * 8 + [False] * 8
+
+
+def test_parts_may_have_different_sizes():
+    layer = nn.ModuleList([nn.Linear(4, 8, bias=False)])
+    generator = torch.Generator().manual_seed(0)
+    add_low_rank(layer, {"0": (4, 2, 2)}, CONFIG, generator=generator)
+    low_rank = layer[0].low_rank
+    assert low_rank.down.shape == (3, 2, 4)
+    low_rank.up.data[4:6] = 1.0
+    changed = low_rank.update().abs().sum(1) > 0
+    assert changed.tolist() == [False] * 4 + [True] * 2 + [False] * 2
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(low_rank(x), x @ low_rank.update().T)
 
 
 def test_an_update_is_alpha_over_r_times_the_product_of_its_factors():
@@ -74,3 +87,6 @@ def test_what_is_no_linear_layer_is_refused():
         add_low_rank(adapted(), {"*": 1}, CONFIG, generator=torch.Generator())
     with pytest.raises(ConfigError, match="not 3 equal parts"):
         add_low_rank(nn.ModuleList([SelfAttention(8, 2)]), {"*.out": 3}, CONFIG, generator=torch.Generator())
+    with pytest.raises(ConfigError, match=r"parts of \(4, 2\) outputs are not all of 8"):
+        one = nn.ModuleList([SelfAttention(8, 2)])
+        add_low_rank(one, {"*.out": (4, 2)}, CONFIG, generator=torch.Generator())

@@ -13,6 +13,9 @@ from kinema.errors import ConfigError
 from kinema.hub.lora import LoraConfig
 from kinema.modules.linear import Linear
 
+FusedParts = int | tuple[int, ...]
+"""Matrices fused in one layer: how many of equal size, or the outputs of each."""
+
 
 class LowRank(nn.Module):
     """What is added to the output of a linear layer: alpha / r · B A x, zero before training.
@@ -26,28 +29,40 @@ class LowRank(nn.Module):
         base: nn.Linear,
         config: LoraConfig,
         *,
-        num_parts: int,
+        parts: FusedParts,
         dropout: float,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        if base.out_features % num_parts:
-            raise ConfigError(f"{base.out_features} outputs are not {num_parts} equal parts.")
         self.scaling = config.scaling
+        self.part_sizes = _part_sizes(base.out_features, parts)
         self.dropout = nn.Dropout(dropout)
-        down = torch.empty(num_parts, config.rank, base.in_features)
+        down = torch.empty(len(self.part_sizes), config.rank, base.in_features)
         down.uniform_(-(base.in_features**-0.5), base.in_features**-0.5, generator=generator)
         self.down = nn.Parameter(down.to(base.weight))
-        self.up = nn.Parameter(base.weight.new_zeros(num_parts, base.out_features // num_parts, config.rank))
+        self.up = nn.Parameter(base.weight.new_zeros(base.out_features, config.rank))
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., D_out)."""
-        low = torch.einsum("...i,kri->...kr", self.dropout(x), self.down)
-        return self.scaling * torch.einsum("...kr,kor->...ko", low, self.up).flatten(-2)
+        low = torch.einsum("...i,kri->...kr", self.dropout(x), self.down).unbind(-2)
+        ups = self.up.split(self.part_sizes)
+        return self.scaling * torch.cat([part @ up.T for part, up in zip(low, ups, strict=True)], dim=-1)
 
     def update(self) -> Tensor:
         """What is added to the weight, (D_out, D), computed in float32."""
-        return self.scaling * (self.up.float() @ self.down.float()).flatten(0, 1)
+        ups = self.up.float().split(self.part_sizes)
+        products = [up @ down for up, down in zip(ups, self.down.float(), strict=True)]
+        return self.scaling * torch.cat(products)
+
+
+def _part_sizes(num_outputs: int, parts: FusedParts) -> tuple[int, ...]:
+    if isinstance(parts, tuple):
+        if sum(parts) != num_outputs:
+            raise ConfigError(f"parts of {parts} outputs are not all of {num_outputs}.")
+        return parts
+    if num_outputs % parts:
+        raise ConfigError(f"{num_outputs} outputs are not {parts} equal parts.")
+    return (num_outputs // parts,) * parts
 
 
 class LowRankLinear(Linear):
@@ -66,7 +81,7 @@ class LowRankLinear(Linear):
 
 def add_low_rank(
     model: nn.Module,
-    targets: Mapping[str, int],
+    targets: Mapping[str, FusedParts],
     config: LoraConfig,
     *,
     dropout: float = 0.0,
@@ -76,15 +91,15 @@ def add_low_rank(
 
     Args:
         model: whatever holds the layers.
-        targets: paths of linear layers, ``*`` for any one step, to the number of parts fused in each.
+        targets: paths of linear layers, ``*`` for any one step, to the parts fused in each.
         config: rank and alpha.
         dropout: share of inputs of the updates that are dropped in training.
         generator: draws A; B starts at zero.
 
     Raises:
-        ConfigError: if a path leads to no linear layer.
+        ConfigError: if a path leads to no linear layer, or one has other parts.
     """
-    for target, num_parts in targets.items():
+    for target, parts in targets.items():
         pattern = re.compile(re.escape(target).replace(r"\*", "[^.]+"))
         found = [name for name, module in model.named_modules() if pattern.fullmatch(name)]
         if not found or any(not isinstance(model.get_submodule(name), nn.Linear) for name in found):
@@ -92,7 +107,7 @@ def add_low_rank(
         for name in found:
             base = model.get_submodule(name)
             assert isinstance(base, nn.Linear)
-            beside = LowRank(base, config, num_parts=num_parts, dropout=dropout, generator=generator)
+            beside = LowRank(base, config, parts=parts, dropout=dropout, generator=generator)
             model.set_submodule(name, LowRankLinear(base, beside))
 
 

@@ -106,8 +106,10 @@ class Decoder(nn.Module):
 
     def logits(self, hidden_states: Tensor) -> Tensor:
         """(..., D) -> (..., V)."""
-        head = self.embed_tokens if self.lm_head is None else self.lm_head
-        return linear(hidden_states, head.weight)
+        if self.lm_head is None:
+            return linear(hidden_states, self.embed_tokens.weight)
+        logits: Tensor = self.lm_head(hidden_states)
+        return logits
 
     def _mask(
         self, inputs_embeds: Tensor, cache: KeyValueCache | None, segment_lengths: Sequence[int] | None
