@@ -87,6 +87,6 @@ def test_what_is_no_linear_layer_is_refused():
         add_low_rank(adapted(), {"*": 1}, CONFIG, generator=torch.Generator())
     with pytest.raises(ConfigError, match="not 3 equal parts"):
         add_low_rank(nn.ModuleList([SelfAttention(8, 2)]), {"*.out": 3}, CONFIG, generator=torch.Generator())
+    one = nn.ModuleList([SelfAttention(8, 2)])
     with pytest.raises(ConfigError, match=r"parts of \(4, 2\) outputs are not all of 8"):
-        one = nn.ModuleList([SelfAttention(8, 2)])
         add_low_rank(one, {"*.out": (4, 2)}, CONFIG, generator=torch.Generator())
