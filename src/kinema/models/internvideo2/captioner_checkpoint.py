@@ -12,6 +12,7 @@ import torch
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import open_checkpoint, read_json
+from kinema.hub.generation import GenerationDefaults
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.captioner import AudioCaptioner, CaptionerConfig
 from kinema.models.internvideo2.captioner_keys import captioner_keymap
@@ -23,7 +24,7 @@ from kinema.models.internvideo2.config_json import (
     write_config,
 )
 from kinema.models.internvideo2.file_kinds import CAPTIONER_TYPE
-from kinema.models.internvideo2.inst_folder import read_generation, read_pieces, write_folder
+from kinema.models.internvideo2.folders import read_generation, read_pieces, write_folder
 from kinema.models.internvideo2.weights import load_network
 from kinema.models.loaded import Loaded
 
@@ -106,7 +107,15 @@ def save_captioner(
     """
     content = write_config(CAPTIONER_TYPE, model.config, dtype=dtype_name(model.parameters()))
     tensors = captioner_keymap(model.config).export(model.state_dict())
-    write_folder(folder, content, tensors, processor, card, max_shard_bytes=max_shard_bytes)
+    write_folder(
+        folder,
+        content,
+        tensors,
+        processor=processor,
+        generation=GenerationDefaults(eos_token_ids=processor.stop_token_ids),
+        card=card,
+        max_shard_bytes=max_shard_bytes,
+    )
 
 
 def _sizes(folder: Path) -> CaptionerConfig:

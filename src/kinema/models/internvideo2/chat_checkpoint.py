@@ -9,6 +9,7 @@ from torch import Tensor
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import TensorSource, open_checkpoint
+from kinema.hub.generation import GenerationDefaults
 from kinema.hub.lora import LoraConfig, LoraFiles
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
@@ -17,7 +18,7 @@ from kinema.models.internvideo2.chat_processor import ChatProcessor, ChatProcess
 from kinema.models.internvideo2.chat_shapes import chat_sizes
 from kinema.models.internvideo2.config_json import build_config, processor_settings, write_config
 from kinema.models.internvideo2.file_kinds import CHAT_TYPE
-from kinema.models.internvideo2.inst_folder import read_generation, read_pieces, write_folder
+from kinema.models.internvideo2.folders import read_generation, read_pieces, write_folder
 from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.models.loaded import Loaded
 from kinema.models.parts import folder_of
@@ -161,7 +162,15 @@ def save_chat(
         WeightsError: if the folder holds something.
     """
     content = write_config(CHAT_TYPE, model.config, dtype=dtype_name(model.parameters()))
-    write_folder(folder, content, _official(model), processor, card, max_shard_bytes=max_shard_bytes)
+    write_folder(
+        folder,
+        content,
+        _official(model),
+        processor=processor,
+        generation=GenerationDefaults(eos_token_ids=processor.stop_token_ids),
+        card=card,
+        max_shard_bytes=max_shard_bytes,
+    )
 
 
 def _official(model: InternVideo2Chat) -> Iterator[tuple[str, Tensor]]:

@@ -4,7 +4,6 @@ The 14 MB files of CLIP are no models: ``clip_assembly`` puts those together wit
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,9 +11,8 @@ import torch
 from kinema.errors import ConfigError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import open_checkpoint, read_json
-from kinema.hub.sentence_pieces import read_sentence_pieces, save_sentence_pieces
-from kinema.hub.tokenizer import load_tokenizer, save_tokenizer
-from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
+from kinema.hub.tokenizer import load_tokenizer
+from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.clip import InternVideo2CLIP, InternVideo2CLIPConfig
 from kinema.models.internvideo2.clip_assembly import assemble_clip
 from kinema.models.internvideo2.clip_keys import clip_keymap
@@ -27,11 +25,11 @@ from kinema.models.internvideo2.config_json import (
     write_config,
 )
 from kinema.models.internvideo2.file_kinds import CLIP_TYPE, is_trained_part
+from kinema.models.internvideo2.folders import read_pieces, write_folder
 from kinema.models.internvideo2.weights import load_network, sizes_of
 from kinema.models.loaded import Loaded
 from kinema.models.parts import check_vocabulary, folder_of
 from kinema.processors.clip_text import CLIPTokenizer
-from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.processors.summary_text import SummaryTokenizer
 
 
@@ -150,14 +148,8 @@ def save_clip(
         WeightsError: if the folder holds something.
     """
     content = write_config(CLIP_TYPE, model.config, dtype=dtype_name(model.parameters()))
-    content["processor"] = asdict(processor.config)
     tensors = clip_keymap(model.config).export(model.state_dict())
-    with new_folder(folder) as unfinished:
-        write_tensors(unfinished, tensors, max_shard_bytes=max_shard_bytes)
-        write_json(unfinished / "config.json", content)
-        _save_tokenizer(processor.tokenizer, unfinished)
-        if card is not None:
-            card.save(unfinished)
+    write_folder(folder, content, tensors, processor=processor, card=card, max_shard_bytes=max_shard_bytes)
 
 
 def _tokenizer(
@@ -168,20 +160,7 @@ def _tokenizer(
         check_vocabulary(folder, clip.end_id + 1, config.text.vocab_size, is_apart=is_apart)
         return clip
     assert config.decoder is not None
-    model, legacy = read_sentence_pieces(folder)
-    pieces = SentencePieceTokenizer(model, legacy=legacy)
-    check_vocabulary(folder, pieces.num_pieces, config.decoder.vocab_size, is_apart=is_apart)
-    return SummaryTokenizer(pieces)
-
-
-def _save_tokenizer(tokenizer: CLIPTokenizer | SummaryTokenizer, folder: Path) -> None:
-    if isinstance(tokenizer, CLIPTokenizer):
-        save_tokenizer(tokenizer.backend, folder)
-        return
-    pieces = tokenizer.pieces
-    save_sentence_pieces(
-        folder, pieces.model, legacy=pieces.legacy, added_tokens=pieces.added_tokens, padding_side="right"
-    )
+    return SummaryTokenizer(read_pieces(folder, config.decoder.vocab_size, is_apart=is_apart))
 
 
 def _loaded(

@@ -5,7 +5,6 @@ same tensors under the same names into a folder that ``kinema.load`` takes, with
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ import torch
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import open_checkpoint, read_json
-from kinema.hub.tokenizer import load_tokenizer, save_tokenizer
-from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
+from kinema.hub.tokenizer import load_tokenizer
+from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.config_json import (
     build_config,
     parse_config,
@@ -23,6 +22,7 @@ from kinema.models.internvideo2.config_json import (
     write_config,
 )
 from kinema.models.internvideo2.file_kinds import STAGE2_TYPE
+from kinema.models.internvideo2.folders import write_folder
 from kinema.models.internvideo2.stage2 import InternVideo2Stage2, Kind, Stage2Config
 from kinema.models.internvideo2.stage2_keys import stage2_keymap
 from kinema.models.internvideo2.stage2_processor import Stage2Processor, Stage2ProcessorConfig
@@ -140,14 +140,8 @@ def save_stage2(
         WeightsError: if the folder holds something.
     """
     content = write_config(STAGE2_TYPE, model.config, dtype=dtype_name(model.parameters()))
-    content["processor"] = asdict(processor.config)
     tensors = stage2_keymap(model.config).export(model.state_dict())
-    with new_folder(folder) as unfinished:
-        write_tensors(unfinished, tensors, max_shard_bytes=max_shard_bytes)
-        write_json(unfinished / "config.json", content)
-        save_tokenizer(processor.tokenizer.backend, unfinished)
-        if card is not None:
-            card.save(unfinished)
+    write_folder(folder, content, tensors, processor=processor, card=card, max_shard_bytes=max_shard_bytes)
 
 
 def _loaded(

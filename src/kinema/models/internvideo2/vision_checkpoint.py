@@ -12,10 +12,11 @@ import torch
 from kinema.hub.config_fields import required_field
 from kinema.hub.files import TensorSource, open_checkpoint, read_json
 from kinema.hub.keymap import Ignore, KeyMap, Rule
-from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
+from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.classifier import ClassifierConfig, InternVideo2Classifier
 from kinema.models.internvideo2.config_json import build_config, write_config
 from kinema.models.internvideo2.file_kinds import CLASSIFIER_TYPE, STUDENT_TYPE
+from kinema.models.internvideo2.folders import write_folder
 from kinema.models.internvideo2.student import InternVideo2Student, StudentConfig
 from kinema.models.internvideo2.vision_keys import (
     PREFIX,
@@ -155,9 +156,7 @@ def save_vision(
     else:
         keymap, model_type = classifier_keymap(patch_size), CLASSIFIER_TYPE
     content = write_config(model_type, model.config, dtype=dtype_name(model.parameters()))
-    with new_folder(folder) as unfinished:
-        write_tensors(unfinished, keymap.export(model.state_dict()), max_shard_bytes=max_shard_bytes)
-        write_json(unfinished / "config.json", content)
+    write_folder(folder, content, keymap.export(model.state_dict()), max_shard_bytes=max_shard_bytes)
 
 
 _IGNORED_OF_FLAT_FILES = (
