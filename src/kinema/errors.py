@@ -23,6 +23,10 @@ class InputError(KinemaError, ValueError):
     exit_code = 2
 
 
+class TagError(InputError):
+    """A text has another number of places for media than there are media."""
+
+
 class MediaError(KinemaError):
     """A file cannot be read as the video, image or sound it was asked for."""
 
@@ -51,6 +55,21 @@ class MissingExtraError(KinemaError, ImportError):
     """An optional package is needed; names the extra that brings it."""
 
     exit_code = 7
+
+
+class TrainingError(KinemaError):
+    """A training run cannot go on; names what is kept of it, and how it goes on."""
+
+    exit_code = 8
+
+
+class StoppedError(TrainingError):
+    """A training run was asked to stop, and did: what it had learned is kept."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        """The exit code is that of a process which the signal ended."""
+        super().__init__(message)
+        self.exit_code = 128 + signal
 
 
 class MediaWarning(UserWarning):

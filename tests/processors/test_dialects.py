@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kinema.errors import InputError
+from kinema.errors import InputError, TagError
 from kinema.processors.dialects import (
     from_huggingface,
     from_openai,
@@ -50,7 +50,7 @@ def test_huggingface_messages_come_back_as_they_were(conversation):
     assert from_huggingface(to_huggingface(conversation)) == conversation
 
 
-named_files = st.builds(ImagePart, source=names) | st.builds(VideoPart, source=names)
+named_files = st.one_of(*(st.builds(part, source=names) for part in (ImagePart, VideoPart, AudioPart)))
 one_text = st.text(st.sampled_from("ab \n"), min_size=1, max_size=8).map(lambda text: TextPart(text=text))
 
 
@@ -175,16 +175,50 @@ def test_tags_of_a_record_stand_for_its_files():
     assert to_sharegpt(conversation)["conversations"] == record["conversations"]
 
 
+def test_records_of_messages_and_lists_in_the_plural_are_read_too():
+    record = {
+        "system": "Be brief.",
+        "messages": [
+            {"role": "user", "content": "<video><audio>What is heard?"},
+            {"role": "assistant", "content": "A bell."},
+        ],
+        "videos": ["v.mp4"],
+        "audios": [b"RIFF"],
+        "images": None,
+    }
+    system, asked, answered = from_sharegpt(record).messages
+    assert system == Message(role="system", parts=(TextPart(text="Be brief."),))
+    assert asked.parts == (
+        VideoPart(source="v.mp4"),
+        AudioPart(source=b"RIFF"),
+        TextPart(text="What is heard?"),
+    )
+    assert answered == Message(role="assistant", parts=(TextPart(text="A bell."),))
+
+
+@pytest.mark.parametrize(
+    ("record", "complaint"),
+    [
+        ({"image": 3, "conversations": []}, "must be a path or a list of paths, got 3"),
+        ({"image": "a", "images": ["a"], "conversations": []}, "this one does both"),
+        ({"conversations": [{"from": "human"}]}, "turn 0: 'value' must be a text"),
+        ({"conversation": []}, "needs 'conversations'"),
+    ],
+)
+def test_a_malformed_record_is_refused(record, complaint):
+    with pytest.raises(InputError, match=complaint):
+        from_sharegpt(record)
+
+
 @pytest.mark.parametrize(
     ("record", "complaint"),
     [
         ({"image": "a.png", "conversations": [{"from": "human", "value": "Hi"}]}, "no <image> stands for"),
         ({"conversations": [{"from": "human", "value": "<video>"}]}, "a <video> more than the record lists"),
-        ({"conversation": []}, "needs 'conversations'"),
     ],
 )
 def test_records_whose_tags_and_files_differ_are_refused(record, complaint):
-    with pytest.raises(InputError, match=complaint):
+    with pytest.raises(TagError, match=complaint):
         from_sharegpt(record)
 
 
@@ -199,7 +233,7 @@ def test_what_a_picture_shows_is_not_lost():
     talk = Conversation(messages=(Message(role="user", parts=(depth, TextPart(text="How far?"))),))
     assert from_openai(to_openai(talk)) == talk
     assert from_huggingface(to_huggingface(talk)) == talk
-    with pytest.raises(InputError, match="can only name image and video files"):
+    with pytest.raises(InputError, match="can only name image, video and audio files"):
         to_sharegpt(talk)
     with pytest.raises(InputError, match="a picture is one of image, depth, thermal, not 'x-ray'"):
         ImagePart(source="x.png", modality="x-ray")

@@ -1,36 +1,54 @@
-"""ShareGPT and LLaVA records: in their turns ``<image>`` and ``<video>`` stand for the files listed beside.
+"""ShareGPT and LLaVA records: ``<image>``, ``<video>``, ``<audio>`` in a turn stand for files listed beside.
 
 One line break after a tag belongs to the tag.
 """
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kinema.errors import InputError
+from kinema.errors import InputError, TagError
 from kinema.processors.dialects.fields import VIDEO_SETTINGS, read_role, take_text
-from kinema.processors.messages import Conversation, ImagePart, Message, Part, TextPart, VideoPart
+from kinema.processors.messages import (
+    AudioPart,
+    Conversation,
+    ImagePart,
+    Message,
+    Part,
+    Source,
+    TextPart,
+    VideoPart,
+)
 
-_TAG = re.compile(r"(<image>\n?|<video>\n?)")
+_PARTS: dict[str, Callable[..., Part]] = {"image": ImagePart, "video": VideoPart, "audio": AudioPart}
+_TAG = re.compile(r"(<(?:image|video|audio)>\n?)")
 _WRITTEN_ROLES = {"system": "system", "user": "human", "assistant": "gpt"}
 
 
 def from_sharegpt(record: Mapping[str, Any]) -> Conversation:
     """Read a ShareGPT or LLaVA record. One line break after a tag belongs to the tag.
 
+    Files are listed as ``image`` or ``images``, one or several, and so on. Turns are ``conversations`` of
+    ``from`` and ``value``, or ``messages`` of ``role`` and ``content``; ``system`` is said before them.
+
     Raises:
-        InputError: if there are more or fewer tags than files, or a turn is malformed.
+        TagError: if there are more or fewer tags than files.
+        InputError: if a turn or a list of files is malformed.
     """
-    files = {kind: iter(_as_list(record.get(kind))) for kind in ("image", "video")}
+    files = {kind: iter(_files_of(record, kind)) for kind in _PARTS}
     messages = []
+    if record.get("system"):
+        system = TextPart(text=take_text(dict(record), "system", "record"))
+        messages.append(Message(role="system", parts=(system,)))
+    speaker, said = ("from", "value") if "conversations" in record else ("role", "content")
     for number, turn in enumerate(_turns_of(record)):
         where = f"turn {number}"
-        parts = _tagged_parts(take_text(dict(turn), "value", where), files, where)
-        messages.append(Message(role=read_role(turn.get("from"), where), parts=tuple(parts)))
+        parts = _tagged_parts(take_text(dict(turn), said, where), files, where)
+        messages.append(Message(role=read_role(turn.get(speaker), where), parts=tuple(parts)))
     for kind, rest in files.items():
         if left := list(rest):
-            raise InputError(f"the record lists {kind} files that no <{kind}> stands for: {left}.")
+            raise TagError(f"the record lists {kind} files that no <{kind}> stands for: {left}.")
     return Conversation(messages=tuple(messages))
 
 
@@ -40,7 +58,7 @@ def to_sharegpt(conversation: Conversation) -> dict[str, Any]:
     Raises:
         InputError: if a part or turn has no place in a record, or a text holds a tag of its own.
     """
-    files: dict[str, list[str]] = {"image": [], "video": []}
+    files: dict[str, list[str]] = {kind: [] for kind in _PARTS}
     turns = []
     for message in conversation.messages:
         if message.role not in _WRITTEN_ROLES:
@@ -53,19 +71,27 @@ def to_sharegpt(conversation: Conversation) -> dict[str, Any]:
 
 
 def _turns_of(record: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    turns = record.get("conversations")
+    turns = record.get("conversations", record.get("messages"))
     if not isinstance(turns, Sequence) or not all(isinstance(turn, Mapping) for turn in turns):
-        raise InputError("a record needs 'conversations', a list of objects with 'from' and 'value'.")
+        raise InputError(
+            "a record needs 'conversations', a list of objects with 'from' and 'value', or 'messages' with "
+            "'role' and 'content'."
+        )
     return turns
 
 
-def _as_list(files: Any) -> list[str]:
-    if files is None:
-        return []
-    return [files] if isinstance(files, str) else list(files)
+def _files_of(record: Mapping[str, Any], kind: str) -> Sequence[Source]:
+    given = [record[name] for name in (kind, f"{kind}s") if record.get(name) is not None]
+    if len(given) > 1:
+        raise InputError(f"a record lists its files as {kind!r} or as '{kind}s'; this one does both.")
+    files = given[0] if given else []
+    files = [files] if isinstance(files, str | bytes) else files
+    if not isinstance(files, Sequence) or not all(isinstance(file, str | bytes) for file in files):
+        raise InputError(f"{kind!r} must be a path or a list of paths, got {files!r}.")
+    return files
 
 
-def _tagged_parts(text: str, files: Mapping[str, Iterator[str]], where: str) -> Iterator[Part]:
+def _tagged_parts(text: str, files: Mapping[str, Iterator[Source]], where: str) -> Iterator[Part]:
     for piece in _TAG.split(text):
         if not _TAG.fullmatch(piece):
             if piece:
@@ -74,17 +100,17 @@ def _tagged_parts(text: str, files: Mapping[str, Iterator[str]], where: str) -> 
         kind = piece.strip("<>\n")
         source = next(files[kind], None)
         if source is None:
-            raise InputError(f"{where}: there is a <{kind}> more than the record lists {kind} files.")
-        yield ImagePart(source=source) if kind == "image" else VideoPart(source=source)
+            raise TagError(f"{where}: there is a <{kind}> more than the record lists {kind} files.")
+        yield _PARTS[kind](source=source)
 
 
 def _written(part: Part, files: dict[str, list[str]]) -> str:
     if isinstance(part, TextPart):
         return part.text
-    kind = {ImagePart: "image", VideoPart: "video"}.get(type(part))
+    kind = next(kind for kind, made in _PARTS.items() if made is type(part))
     says_more = any(getattr(part, name, None) is not None for name in (*VIDEO_SETTINGS, "time_s"))
     says_more = says_more or (isinstance(part, ImagePart) and part.modality != "image")
-    if kind is None or says_more or not isinstance(part.source, str | os.PathLike):
-        raise InputError(f"a ShareGPT record can only name image and video files, not {part}.")
+    if says_more or not isinstance(part.source, str | os.PathLike):
+        raise InputError(f"a ShareGPT record can only name image, video and audio files, not {part}.")
     files[kind].append(os.fspath(part.source))
     return f"<{kind}>\n"
