@@ -1,6 +1,10 @@
+import io
 import json
 
 import pytest
+import sentencepiece
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kinema.errors import InputError
 from kinema.processors.official_labels import official_ids
@@ -49,6 +53,49 @@ def test_spans_say_where_tokens_begin(tokenizer):
     assert text[starts[words.index(":")]] == ":"
     assert starts[-3:] == [len(text) - 1] * 3  # three bytes of one character
     assert tokenizer.encode_spans("") == []
+
+
+def learned(normalization: str) -> SentencePieceTokenizer:
+    """Of the letters of a few words; other characters are unknown."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a man walks", "the dog runs fast"] * 5),
+        model_writer=model,
+        model_type="bpe",
+        vocab_size=30,
+        normalization_rule_name=normalization,
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+    )
+    return SentencePieceTokenizer(model.getvalue())
+
+
+@pytest.fixture(scope="module")
+def few_letters() -> SentencePieceTokenizer:
+    return learned("identity")
+
+
+def test_tokens_behind_unknown_characters_begin_where_they_stand(few_letters):
+    spans = few_letters.encode_spans("日本 m\nd")
+    assert [(few_letters.decode([span.token]), span.start) for span in spans[-4:]] == [
+        ("", 2),
+        ("m", 3),
+        ("", 4),
+        ("d", 5),
+    ]
+
+
+@given(text=st.text(), after_special=st.booleans())
+def test_tokens_of_any_text_have_places_in_order(tokenizer, few_letters, text, after_special):
+    for each in (tokenizer, few_letters):
+        starts = [span.start for span in each.encode_spans(text, after_special=after_special)]
+        assert starts == sorted(starts)
+        assert not text or 0 <= starts[0] <= starts[-1] < len(text)
+
+
+def test_a_vocabulary_that_rewrites_texts_has_no_places_for_tokens():
+    with pytest.raises(InputError, match="rewrites a text before it cuts it"):
+        learned("nfkc").encode_spans("a ㍿ man")
 
 
 def test_added_tokens_are_special(tokenizer, model):

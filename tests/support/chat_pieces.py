@@ -15,6 +15,8 @@ def letter_pieces(vocab_size: int) -> bytes:
         vocab_size=vocab_size,
         hard_vocab_limit=False,
         character_coverage=1.0,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
         control_symbols=["[INST]", "[/INST]"],
         unk_id=0,
         bos_id=1,

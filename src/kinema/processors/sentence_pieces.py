@@ -78,9 +78,12 @@ class SentencePieceTokenizer:
         Args:
             text: all that stands between two special tokens.
             after_special: whether a special token other than the one that begins the prompt stands before it.
+
+        Raises:
+            InputError: if the model rewrites the text before it cuts it, so that its tokens have no places.
         """
         ids = list(self._pieces.encode(text))
-        pieces = [self._pieces.id_to_piece(token) for token in ids]
+        pieces = list(self._pieces.encode(text, out_type=str))  # where a token is unknown, what it stands for
         position = -len(_BLANK.encode())  # the first blank is not in the text
         if ids and after_special and not self.legacy and not text.startswith(" "):
             pieces[0], position = pieces[0].removeprefix(_BLANK), 0
@@ -90,8 +93,13 @@ class SentencePieceTokenizer:
         starts = _starts_of_bytes(text)
         spans = []
         for token, piece in zip(ids, pieces, strict=True):
-            spans.append(TokenSpan(token, starts[max(position, 0)]))
+            spans.append(TokenSpan(token, starts[min(max(position, 0), len(starts) - 1)]))
             position += 1 if self._pieces.is_byte(token) else len(piece.encode())
+        if ids and position != len(starts) - 1:
+            raise InputError(
+                f"this tokenizer.model rewrites a text before it cuts it ({text[:40]!r} to {pieces[:8]}): "
+                "its tokens have no places there. Prompts need one that leaves texts as they are, as Llama's."
+            )
         return spans
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
