@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 
 from kinema.errors import WeightsError
 from kinema.hub.files import TensorFiles, open_checkpoint
-from kinema.hub.keymap import Fuse, Ignore, KeyMap, Rename, Reshape, Split, Tied, Unsqueeze
+from kinema.hub.keymap import Fuse, Ignore, KeyMap, Rename, Reorder, Reshape, Split, Tied, Unsqueeze
 
 LAYOUT = KeyMap(
     "toy",
@@ -62,6 +62,16 @@ def test_what_was_loaded_is_exported_as_it_was(tmp_path):
     assert exported.keys() == theirs.keys()
     for key, tensor in theirs.items():
         assert torch.equal(exported[key], tensor), key
+
+
+def test_rows_come_in_another_order_and_go_back_into_it(tmp_path):
+    heads = Reorder("groups", "heads", blocks=(slice(0, 2), slice(4, 5), slice(2, 4), slice(5, 6)))
+    layout, theirs = KeyMap("toy", (heads,)), {"groups": torch.tensor([1, 2, 5, 3, 4, 6])}
+    state = layout.load(files_of(tmp_path, theirs), {"heads": (6,)})
+    assert state["heads"].tolist() == [1, 2, 3, 4, 5, 6]
+    assert dict(layout.export(state))["groups"].tolist() == [1, 2, 5, 3, 4, 6]
+    with pytest.raises(WeightsError, match="heads has 7 rows, but its rule orders 6"):
+        layout.inventory({"heads": (7,)})
 
 
 def test_a_star_stands_for_one_part_of_a_name_only():

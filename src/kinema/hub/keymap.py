@@ -113,6 +113,26 @@ class Fuse:
 
 
 @dataclass(frozen=True)
+class Reorder:
+    """The same rows in another order: attention heads that the file holds group by group."""
+
+    theirs: str
+    ours: str
+    blocks: tuple[slice, ...]
+    """Rows of ours in the order in which the file has them; together all of ours."""
+
+    def entries(self, stars: Sequence[str], shapes: Mapping[str, Shape]) -> Inventory:
+        """What the file holds for one match of the rule."""
+        ours = _fill(self.ours, stars)
+        lengths = [block.stop - block.start for block in self.blocks]
+        if sum(lengths) != shapes[ours][0]:
+            raise WeightsError(f"{ours} has {shapes[ours][0]} rows, but its rule orders {sum(lengths)}.")
+        places = zip(self.blocks, _row_blocks(lengths), strict=True)
+        parts = tuple(Part(ours, our_rows=block, their_rows=rows) for block, rows in places)
+        return {_fill(self.theirs, stars): Entry(shapes[ours], parts)}
+
+
+@dataclass(frozen=True)
 class Split:
     """One tensor of the file, cut by rows into several of ours."""
 
@@ -148,7 +168,7 @@ class Tied:
     """Whether files that we write hold the copy too, as the published ones of this layout do."""
 
 
-PlacingRule = Rename | Reshape | Unsqueeze | Fuse | Split
+PlacingRule = Rename | Reshape | Unsqueeze | Fuse | Reorder | Split
 Rule = PlacingRule | Ignore | Tied
 
 

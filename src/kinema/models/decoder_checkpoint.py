@@ -10,10 +10,10 @@ from kinema.hub.config_fields import expect_field
 from kinema.hub.files import open_checkpoint, read_json
 from kinema.hub.keymap import Ignore, KeyMap
 from kinema.models.decoder_json import parse_decoder_config
-from kinema.models.decoder_keys import decoder_rules
+from kinema.models.decoder_keys import DecoderLayout, decoder_rules
 from kinema.modules.language.decoder import Decoder
 
-DecoderType = Literal["llama", "mistral", "qwen2"]
+DecoderType = Literal["llama", "mistral", "qwen2", "internlm2"]
 """``model_type`` of its ``config.json``. Attention of Mistral's may look back so far and no further."""
 
 
@@ -43,6 +43,7 @@ def load_decoder(
     with torch.device("meta"):
         decoder = Decoder(config)
     rotary = Ignore("model.layers.*.self_attn.rotary_emb.inv_freq", "it follows from the head size")
-    keymap = KeyMap(model_type, (*decoder_rules(config, theirs="model.", ours=""), rotary))
+    layout: DecoderLayout = "internlm2" if model_type == "internlm2" else "llama"
+    keymap = KeyMap(model_type, (*decoder_rules(config, theirs="model.", ours="", layout=layout), rotary))
     keymap.load_into(decoder, open_checkpoint(folder), dtype=dtype, device=device)
     return decoder.eval()

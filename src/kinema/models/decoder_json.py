@@ -1,4 +1,4 @@
-"""A decoder's part of ``config.json``: the fields of transformers' Qwen2 and Llama."""
+"""A decoder's part of ``config.json``: the fields of transformers' Qwen2 and Llama, and of InternLM2."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +23,7 @@ def parse_decoder_config(content: Mapping[str, Any], *, attention_bias: bool) ->
     expect_field(content, "use_sliding_window", False)
     expect_field(content, "attention_bias", attention_bias)
     expect_field(content, "mlp_bias", False)
+    expect_field(content, "bias", False)  # InternLM2's name for both
     hidden_size = required_field(content, "hidden_size")
     num_heads = required_field(content, "num_attention_heads")
     return DecoderConfig(
@@ -60,8 +61,13 @@ def decoder_fields(config: DecoderConfig) -> dict[str, Any]:
 
 
 def parse_rope_theta(content: Mapping[str, Any], *, kind: str, default: float) -> float:
-    """From ``rope_parameters`` (transformers 5) or the older fields; scaled frequencies are refused."""
+    """From ``rope_parameters`` (transformers 5) or the older fields; scaled frequencies are refused.
+
+    But for InternLM2's, which are ``dynamic``: they change nothing in the first ``max_position_embeddings``
+    positions, and a prompt is not let to be longer.
+    """
     rope = content.get("rope_parameters") or {}
     expect_field(rope, "rope_type", kind)
-    expect_field(content, "rope_scaling", None)
+    if (content.get("rope_scaling") or {}).get("type") != "dynamic":
+        expect_field(content, "rope_scaling", None)
     return float(rope.get("rope_theta", content.get("rope_theta", default)))
