@@ -90,11 +90,12 @@ def for_original(model: VideoLLaVA, num_pieces: int) -> tuple[VideoLLaVAConfig, 
 
 def warn_of_port(config: VideoLLaVAConfig) -> None:
     """Say what a checkpoint in transformers' layout lacks."""
-    image = config.towers[Modality.IMAGE]
+    activation = config.towers[Modality.IMAGE].activation
+    other = f", and its towers compute {activation}, where the original has gelu"
     warnings.warn(
         "this is a conversion for transformers: its video tower has lost the attention over time and sees "
-        f"each frame alone, and its towers compute {image.activation}, where the original has gelu. Features "
-        "of video are not those of Video-LLaVA; load LanguageBind/Video-LLaVA-7B for them.",
+        f"each frame alone{'' if activation == 'gelu' else other}. Features of video are not those of "
+        "Video-LLaVA; load LanguageBind/Video-LLaVA-7B for them.",
         ModelWarning,
         stacklevel=4,
     )
