@@ -79,4 +79,5 @@ def test_each_refusal_of_the_hub_has_its_own_advice(kind, advice):
 
 def test_code_is_never_fetched_and_pickles_not_before_safetensors():
     assert not [pattern for pattern in CHECKPOINT_FILES if pattern.endswith((".py", ".bin", ".pt", "*"))]
-    assert all(pattern.startswith("pytorch_model") for pattern in PICKLED_WEIGHTS)
+    pickled = ("pytorch_model", "adapter_model", "non_lora_trainables")
+    assert all(pattern.startswith(pickled) for pattern in PICKLED_WEIGHTS)

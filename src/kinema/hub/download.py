@@ -20,6 +20,7 @@ from kinema.hub.files import WEIGHT_SUFFIXES
 
 SETTINGS_FILES = (
     "config.json",
+    "adapter_config.json",
     "generation_config.json",
     "preprocessor_config.json",
     "video_preprocessor_config.json",
@@ -39,7 +40,12 @@ SETTINGS_FILES = (
 CHECKPOINT_FILES = (*SETTINGS_FILES, "*.safetensors", "*.safetensors.index.json")
 """What is fetched of a repository. Python files are not on the list."""
 
-PICKLED_WEIGHTS = ("pytorch_model*.bin", "pytorch_model.bin.index.json")
+PICKLED_WEIGHTS = (
+    "pytorch_model*.bin",
+    "pytorch_model.bin.index.json",
+    "adapter_model.bin",
+    "non_lora_trainables.bin",
+)
 """What is fetched besides where there are no safetensors, as of LanguageBind; no code in them is run."""
 
 _HUB_SOURCE = re.compile(r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(/(?P<file>[\w./-]+\.(safetensors|bin|pt|pth)))?")

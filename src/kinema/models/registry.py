@@ -42,8 +42,9 @@ class Family:
     """The module that loads it, imported on first use, with ``load``, ``load_outline``, ``save`` and
     ``convert``."""
     has_bare_files: bool = False
-    """Whether it was published as weights alone, parts of one model apart: then ``home`` has ``recognise``,
-    ``missing_parts`` and ``open_weights`` as well, and its functions take ``parts``."""
+    """Whether there are weights alone that are a part of a model, as published or as training saves it: then
+    ``home`` has ``recognise``, ``missing_parts`` and ``open_weights`` as well, and its functions take
+    ``parts``."""
 
 
 FAMILIES = (
@@ -77,6 +78,7 @@ FAMILIES = (
         model_types=("llava", "llava_llama", "video_llava"),
         part_types={},
         home="kinema.models.video_llava.checkpoint",
+        has_bare_files=True,
     ),
     Family(
         name="internvideo2",

@@ -5,14 +5,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from kinema.errors import ModelWarning, WeightsError
 from kinema.models.registry import load_model, load_outline
 from kinema.models.video_llava.checkpoint import (
     convert,
     load,
-    load_adapted,
     load_connector,
     load_weights,
     save,
@@ -142,8 +141,17 @@ def test_what_the_towers_share_stays_shared_when_they_are_cast_and_loaded_again(
 
 
 def test_a_conversion_for_transformers_says_what_it_lacks(transformers_folder):
-    with pytest.warns(ModelWarning, match=f"{PORT}.*compute quick_gelu"):
+    with pytest.warns(
+        ModelWarning, match=f"{PORT}.*sees each frame alone, and its towers compute quick_gelu"
+    ):
         load_weights(transformers_folder)
+
+
+def test_a_conversion_that_computes_gelu_lacks_the_attention_alone(loaded, tmp_path):
+    with pytest.warns(ModelWarning, match=LOST):
+        save(loaded.model, loaded.processor, tmp_path / "port", layout=Layout.TRANSFORMERS)
+    with pytest.warns(ModelWarning, match=rf"{PORT}.*sees each frame alone\. Features"):
+        load_weights(tmp_path / "port")
 
 
 def test_weights_of_the_other_layout_are_refused(official_folder, transformers_folder, tmp_path):
@@ -160,49 +168,6 @@ def test_a_projector_alone_takes_the_place_of_the_connector(official_folder, tmp
     load_connector(model.connector, tmp_path / "mm_projector.bin")
     assert torch.equal(model.connector.fc1.weight, projector["model.mm_projector.0.weight"])
     assert torch.equal(model.connector.fc2.bias, projector["model.mm_projector.2.bias"])
-
-
-@pytest.fixture
-def adapter(official_folder, tmp_path):
-    """What the original's LoRA training saves: updates of one layer, and a connector of its own."""
-    target = "model.layers.1.self_attn.v_proj"
-    width = len(published(official_folder)[f"{target}.weight"])
-    generator = torch.Generator().manual_seed(0)
-    down, up = (torch.randn(shape, generator=generator) for shape in ((2, width), (width, 2)))
-    folder = tmp_path / "adapter"
-    folder.mkdir()
-    name = f"base_model.model.{target}"
-    save_file(
-        {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}, folder / "adapter_model.safetensors"
-    )
-    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "r": 2, "lora_alpha": 4}))
-    projector = {
-        f"base_model.model.{k}": t + 1 for k, t in published(official_folder).items() if "mm_proj" in k
-    }
-    torch.save(projector, folder / "non_lora_trainables.bin")
-    return folder, target, 2 * (up @ down)
-
-
-def test_low_rank_updates_are_merged_and_bring_their_connector(official_folder, adapter):
-    folder, target, update = adapter
-    model, tuned = load_weights(official_folder), load_adapted(folder, official_folder)
-    changed = {
-        name
-        for name, tensor in model.state_dict().items()
-        if not torch.equal(tensor, tuned.state_dict()[name])
-    }
-    connector = {f"connector.{layer}.{kind}" for layer in ("fc1", "fc2") for kind in ("weight", "bias")}
-    assert changed == {"language_model.layers.1.attention.qkv.weight", *connector}
-    value = tuned.language_model.layers[1].attention.qkv.weight[-len(update) :]
-    expected = published(official_folder)[f"{target}.weight"] + update
-    torch.testing.assert_close(value.detach(), expected, atol=1e-6, rtol=0)
-
-
-def test_an_adapter_without_its_connector_is_refused(official_folder, adapter):
-    folder, _, _ = adapter
-    (folder / "non_lora_trainables.bin").unlink()
-    with pytest.raises(WeightsError, match=r"expected non_lora_trainables\.bin and adapter_model"):
-        load_adapted(folder, official_folder)
 
 
 def test_an_outline_has_shapes_and_no_values(official_folder):

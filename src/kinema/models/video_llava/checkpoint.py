@@ -1,4 +1,4 @@
-"""Video-LLaVA from a folder and into one: both published layouts, connectors alone, and low-rank updates."""
+"""Video-LLaVA from a folder and into one: both published layouts, and what training left of a part of one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,10 +10,11 @@ from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.files import TensorSource, open_checkpoint, read_json
 from kinema.hub.generation import GenerationDefaults
-from kinema.hub.lora import LoraFiles, parse_adapter_config
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
 from kinema.models.languagebind.config import Modality
 from kinema.models.loaded import Loaded
+from kinema.models.parts import folder_of
+from kinema.models.video_llava.artefacts import BASE, missing_parts, open_weights, recognise
 from kinema.models.video_llava.config import VideoLLaVAConfig
 from kinema.models.video_llava.config_json import parse_config, parse_layout, write_config
 from kinema.models.video_llava.keys import Layout, check_layout, connector_keymap, model_keymap
@@ -24,27 +25,43 @@ from kinema.models.video_llava.processor_json import load_processor, save_proces
 from kinema.modules.connectors.mlp import MLPConnector
 from kinema.modules.sharing import share_equal_parameters
 
+__all__ = [
+    "convert",
+    "load",
+    "load_connector",
+    "load_outline",
+    "load_weights",
+    "missing_parts",
+    "open_weights",
+    "recognise",
+    "save",
+]
+
 
 def load(
-    folder: Path,
+    source: Path,
     *,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     compat: Compat = "official",
+    parts: Mapping[str, Path] | None = None,
 ) -> Loaded[VideoLLaVA, VideoLLaVAProcessor]:
     """A model with its processor and its decoding settings.
 
     Args:
-        folder: a checkpoint in the official layout, or in any spelling of transformers'.
+        source: a checkpoint folder in the official layout, or in any spelling of transformers'; or what
+            training left of a part of one, with its base among the parts.
         dtype: what to cast the weights to as they are read; None keeps what the files have.
         device: where the weights go, tensor by tensor.
         compat: whose processor to reproduce.
+        parts: what ``missing_parts`` names.
 
     Raises:
         WeightsError: if anything is missing, left over or of another shape, naming it.
     """
+    folder = (parts or {}).get(BASE, source)
     return Loaded(
-        model=load_weights(folder, dtype=dtype, device=device),
+        model=load_weights(source, dtype=dtype, device=device, parts=parts),
         processor=load_processor(folder, compat=compat),
         generation=GenerationDefaults.load(folder),
         folder=folder,
@@ -66,47 +83,24 @@ def load_outline(
 
 
 def load_weights(
-    folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
+    source: Path,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    parts: Mapping[str, Path] | None = None,
 ) -> VideoLLaVA:
     """A model in evaluation mode; arguments and errors as for ``load``.
 
     What the towers have in common is held once.
     """
-    content = read_json(folder / "config.json")
+    parts = parts or {}
+    files = open_weights(source, parts)
+    content = read_json(parts.get(BASE, source) / "config.json")
     layout, config = parse_layout(content), parse_config(content)
-    files = open_checkpoint(folder)
     check_layout(layout, files.shapes)
     if layout is Layout.TRANSFORMERS:
         warn_of_port(config)
     return _load(config, layout, files, dtype=dtype, device=device)
-
-
-def load_adapted(
-    folder: Path, base: Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
-) -> VideoLLaVA:
-    """A model whose language model was tuned by low-rank updates, which are merged as it is read.
-
-    Args:
-        folder: what the original's LoRA training saves: ``adapter_config.json``, ``adapter_model.*`` and
-            ``non_lora_trainables.bin``, which holds the connector.
-        base: the checkpoint that was tuned, in the official layout.
-        dtype: as for ``load``, and so is ``device``.
-
-    Raises:
-        WeightsError: as for ``load``, and if an update belongs to no weight.
-    """
-    content = read_json(base / "config.json")
-    if parse_layout(content) is not Layout.OFFICIAL:
-        raise WeightsError(f"{base}: low-rank updates are named for the official layout; take that as base.")
-    adapter = parse_adapter_config(read_json(folder / "adapter_config.json"))
-    names = ("non_lora_trainables.bin", "adapter_model.safetensors", "adapter_model.bin")
-    found = [open_checkpoint(folder / name) for name in names if (folder / name).is_file()]
-    if len(found) < 2:
-        raise WeightsError(
-            f"{folder}: expected non_lora_trainables.bin and adapter_model.*; fetch them again."
-        )
-    files = LoraFiles(open_checkpoint(base), *found, config=adapter)
-    return _load(parse_config(content), Layout.OFFICIAL, files, dtype=dtype, device=device)
 
 
 def load_connector(connector: MLPConnector, file: Path) -> None:
@@ -164,24 +158,33 @@ def save(
             card.save(unfinished)
 
 
-def convert(source: Path, target: Path, *, layout: Layout | str, dtype: torch.dtype | None = None) -> None:
-    """Write a checkpoint in another layout, or dtype.
+def convert(
+    source: Path,
+    target: Path,
+    *,
+    layout: Layout | str,
+    dtype: torch.dtype | None = None,
+    parts: Mapping[str, Path] | None = None,
+) -> None:
+    """Write a checkpoint in another layout, or dtype, or what training left of a part of one as a whole.
 
     To transformers' layout the attention over time is lost, and it says so; from it nothing leads back.
 
     Args:
-        source: a checkpoint folder in any layout.
+        source: as for ``load``.
         target: a new folder.
         layout: the one to write.
         dtype: to cast to; None keeps the dtype of the source.
+        parts: as for ``load``.
 
     Raises:
         WeightsError: if there is no such layout, the target holds something, or the source cannot be loaded.
     """
     if layout not in list(Layout):
         raise WeightsError(f"there is no layout {layout!r}; there are: {', '.join(Layout)}.")
-    loaded = load(source, dtype=dtype)
-    card = ModelCard.load(source) if (source / "README.md").is_file() else None
+    loaded = load(source, dtype=dtype, parts=parts)
+    home = folder_of(source)
+    card = ModelCard.load(home) if (home / "README.md").is_file() else None
     save(
         loaded.model,
         loaded.processor,

@@ -172,9 +172,19 @@ class VideoLLaVAProcessor:
             ).sample
             for conversation in conversations
         ]
-        if pack:
-            return pack_samples(samples)
+        return self.pack(samples) if pack else self.collate(samples)
+
+    def read(self, conversation: Conversation) -> Sample:
+        """One conversation with labels, for ``collate`` or ``pack``; raises as ``__call__``."""
+        return self.prepare(conversation, with_labels=True).sample
+
+    def collate(self, samples: Sequence[Sample]) -> ModelInputs:
+        """A batch of a row each, padded as the config says."""
         return pad_samples(samples, self.pad_id, side=self.config.padding_side)
+
+    def pack(self, samples: Sequence[Sample]) -> ModelInputs:
+        """A batch of one row, samples end to end."""
+        return pack_samples(samples)
 
     def prepare(
         self, conversation: Conversation, *, add_generation_prompt: bool = False, with_labels: bool = False
@@ -232,7 +242,13 @@ class VideoLLaVAProcessor:
         return encode_role_turns(self._turns(conversation, items, add_generation_prompt), self.tokenizer)
 
     def with_settings(self, **changes: Any) -> "VideoLLaVAProcessor":
-        """The same with fields of its config changed, such as by a stage of training."""
+        """The same with fields of its config changed, such as by a stage of training.
+
+        ``image_fit``, which is a field of its ``pixels``, may be named by itself.
+        """
+        if "image_fit" in changes:
+            pixels = changes.get("pixels", self.config.pixels)
+            changes["pixels"] = replace(pixels, image_fit=changes.pop("image_fit"))
         return VideoLLaVAProcessor(self.tokenizer, replace(self.config, **changes))
 
     def with_limits(self, *, max_tokens: int) -> "VideoLLaVAProcessor":
