@@ -46,12 +46,14 @@ def test_lengths_count_words_and_tell_text_alone_from_the_rest(tmp_path):
 
 def test_a_record_that_cannot_be_used_is_named(tmp_path):
     lost = {"image": "1.jpg", "conversations": turns("What is it?", "A dog.")}
-    data = records(tmp_path, [lost, {"conversations": 3}, {"conversations": turns("", "")}])
+    data = records(tmp_path, [lost, {"conversations": 3}])
     with pytest.raises(DataError, match=r"0.json, record 0: the record lists image files"):
         data.sample(0, RNG)
-    with pytest.raises(DataError, match=r"record 1: it needs 'conversations'"):
-        data.modality_lengths()
+    with pytest.raises(DataError, match=r"record 1: a record needs 'conversations'"):
+        data.sample(1, RNG)
+    with pytest.raises(DataError, match=r"record 0: nothing is said in it"):
+        records(tmp_path, [{"conversations": turns("", "")}]).modality_lengths()
     with pytest.raises(DataError, match=r"record 0: it must be an object, got str"):
-        len(records(tmp_path, ["words"]))
+        records(tmp_path, ["words"]).sample(0, RNG)
     with pytest.raises(DataError, match="there is no record"):
         len(records(tmp_path, []))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kinema.datasets.records import Record, RecordSettings, read_records, to_conversation
+from kinema.datasets.records import Record, RecordSettings, to_conversation
 from kinema.errors import DataError
 from kinema.media.video import open_video
 from kinema.media.write import write_video
@@ -155,20 +155,3 @@ def test_messages_of_a_stream_are_in_order_of_time(media):
     data = {"stream": True, "video": ["v.mp4"], "start_time": 0.0, "end_time": 4.0, "conversation": said}
     with pytest.raises(DataError, match="message 1 is said at 1 s, before"):
         to_conversation(record(data), RecordSettings(media_dir=media))
-
-
-def test_records_are_read_from_lists_and_from_lines(tmp_path):
-    (tmp_path / "a.json").write_text('[{"n": 0}, {"n": 1}]')
-    (tmp_path / "a.jsonl").write_text('{"n": 0}\n\n{"n": 1}\n')
-    for name in ("a.json", "a.jsonl"):
-        records = list(read_records(tmp_path / name))
-        assert [(r.index, r.data["n"]) for r in records] == [(0, 0), (1, 1)]
-
-
-def test_a_broken_file_of_records_is_named(tmp_path):
-    (tmp_path / "a.jsonl").write_text('{"n": 0}\n{"n"\n')
-    with pytest.raises(DataError, match=r"a\.jsonl, record 1: it is not JSON"):
-        list(read_records(tmp_path / "a.jsonl"))
-    (tmp_path / "a.json").write_text("{}")
-    with pytest.raises(DataError, match="holds a list, got dict"):
-        list(read_records(tmp_path / "a.json"))

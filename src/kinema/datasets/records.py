@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from kinema.datasets.fault import Fault, RowError
 from kinema.errors import DataError
 from kinema.media.sample import SamplingRequest
 from kinema.media.video import open_video
@@ -38,9 +39,9 @@ class Record:
     index: int
     """Its number in the file, from 0."""
 
-    def error(self, complaint: str) -> DataError:
+    def error(self, complaint: str, fault: Fault = Fault.MALFORMED) -> RowError:
         """An error that says where."""
-        return DataError(f"{self.file}, record {self.index}: {complaint}")
+        return RowError(f"{self.file}, record {self.index}: {complaint}", fault)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,28 +60,16 @@ class RecordSettings:
     """What a turn from ``system`` becomes. The original trains it as the assistant's speech."""
 
 
-def read_records(path: Path) -> Iterator[Record]:
-    """Read a ``.json`` list or a ``.jsonl`` file of records, the latter line by line.
-
-    Raises:
-        DataError: if the file is neither, naming the line.
-    """
-    if path.suffix == ".jsonl":
-        with path.open(encoding="utf-8") as lines:
-            filled = (line for line in lines if line.strip())
-            for index, line in enumerate(filled):
-                yield Record(data=_parse(line, f"{path}, record {index}"), file=str(path), index=index)
-        return
-    yield from read_json_records(path)
-
-
 def read_json_records(path: Path, field: str | None = None) -> Iterator[Record]:
     """Read a ``.json`` list of records, or one that an object holds in a field.
 
     Raises:
         DataError: if the file holds no such list.
     """
-    records = _parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: it is not JSON: {error}.") from error
     if field is not None and isinstance(records, Mapping):
         records = records.get(field)
     if not isinstance(records, list):
@@ -105,15 +94,8 @@ def to_conversation(record: Record, settings: RecordSettings) -> Conversation:
     media = iter(files)
     messages = [_message(turn, kind, media, settings.system_turns, record) for turn in turns]
     if left := len(list(media)):
-        raise record.error(f"it lists {left} more of {kind} than its turns have <{kind}> tags.")
+        raise record.error(f"it lists {left} more of {kind} than its turns have <{kind}> tags.", Fault.TAGS)
     return Conversation(messages=tuple(messages))
-
-
-def _parse(text: str, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: it is not JSON: {error}.") from error
 
 
 def _files(record: Record, media_dir: Path) -> tuple[Kind, list[Path]]:
@@ -151,7 +133,7 @@ def _turns(record: Record) -> list[tuple[str, str]]:
     first = next((i for i, (speaker, _) in enumerate(pairs) if speaker in ("human", "system")), len(pairs))
     pairs = pairs[first:]
     if all(speaker in ("human", "system") for speaker, _ in pairs):
-        raise record.error("nobody answers in it, so there is nothing to learn.")
+        raise record.error("nobody answers in it, so there is nothing to learn.", Fault.NO_ANSWER)
     return pairs
 
 
@@ -180,7 +162,7 @@ def _message(
         if kind != "text" and piece == f"<{kind}>":
             source = next(media, None)
             if source is None:
-                raise record.error(f"its turns have more <{kind}> tags than it lists of {kind}.")
+                raise record.error(f"its turns have more <{kind}> tags than it lists of {kind}.", Fault.TAGS)
             parts.append(ImagePart(source=source) if kind == "image" else VideoPart(source=source))
         elif piece.strip():
             parts.append(TextPart(text=piece.strip()))

@@ -1,0 +1,28 @@
+"""A file that is there whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO
+
+from kinema.datasets.own.place import Place, is_remote, local_path
+from kinema.errors import ConfigError
+
+
+@contextmanager
+def written(place: Place) -> Iterator[IO[bytes]]:
+    """A new file, under another name until it is written to its end.
+
+    Raises:
+        ConfigError: if it is not to be on this machine.
+    """
+    if is_remote(place):
+        raise ConfigError(f"{place}: files are written on this machine only; give a path, and copy it then.")
+    path = local_path(place)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
