@@ -1,4 +1,4 @@
-"""The published recipes on data of somebody's own, by their command lines, as docs/training.md shows them."""
+"""Published recipes on data of somebody's own, by their command lines, as docs/training.md shows them."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 from clip_vocabulary import small_tokenizer
+from command_line import run
 from sentencepiece import SentencePieceProcessor
 from small_languagebind import write_languagebind
 from small_llama import write_llama
@@ -14,12 +15,10 @@ from typer.testing import CliRunner
 import kinema
 from kinema.models.languagebind.config import Modality
 from kinema.processors.clip_text import CLIPTokenizer
-from kinema.recipes import languagebind, video_llava
+from kinema.recipes import languagebind
 from kinema.toybox import make_scene, short_caption, write_clip
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*texts have over:kinema.errors.ModelWarning")
-
-MAIN = {"video_llava": video_llava._main, "languagebind": languagebind._main}
 
 
 @pytest.fixture(scope="module")
@@ -54,29 +53,29 @@ def data(tmp_path_factory) -> Path:
     return root
 
 
-def run(recipe: str, *arguments: object):
-    """``python -m kinema.recipes.RECIPE ARGUMENTS``, within this process."""
+def train_languagebind(*arguments: object):
+    """``python -m kinema.recipes.languagebind ARGUMENTS``, within this process."""
     app = typer.Typer()
-    app.command()(MAIN[recipe])
+    app.command()(languagebind._main)
     return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
-def begin(parts: Path) -> list[object]:
-    return [
-        *("--language", parts / "vicuna"),
-        *("--image-tower", parts / "image"),
-        *("--video-tower", parts / "video"),
-        *("--device", "cpu", "--workers", 0),
-    ]
+def train_video_llava(out: Path, data: Path, *arguments: object):
+    """``kinema train video_llava_7b ...`` of the talk about the films, here and now."""
+    records = ("--data", f"tune={data}/talk.json", "--media", data, "--device", "cpu", "--workers", 0)
+    return run("train", "video_llava_7b", "--out", out, *records, *arguments)
 
 
 @pytest.fixture(scope="module")
 def trained(parts, data, tmp_path_factory) -> Path:
     """Both stages of Video-LLaVA on the films."""
     out = tmp_path_factory.mktemp("runs") / "mine"
-    records = ("--align", data / "talk.json", "--tune", data / "talk.json", "--media", data)
-    batches = ("--align-batch", 2, "--tune-batch", 4)
-    outcome = run("video_llava", out, *begin(parts), *records, *batches)
+    begin = [
+        option
+        for name, folder in (("language", "vicuna"), ("image", "image"), ("video", "video"))
+        for option in ("--part", f"{name}={parts / folder}")
+    ]
+    outcome = train_video_llava(out, data, *begin, "--data", f"align={data}/talk.json", "--batch-size", 2)
     assert outcome.exit_code == 0, outcome.stderr
     return out
 
@@ -90,30 +89,25 @@ def test_both_stages_leave_a_model_that_answers(trained, data):
 
 
 def test_the_second_stage_can_go_on_from_a_whole_model(trained, data, tmp_path):
-    arguments = ("--model", trained / "align", "--tune", data / "talk.json", "--media", data)
-    outcome = run(
-        "video_llava",
-        tmp_path / "more",
-        *arguments,
-        "--tune-batch",
-        2,
-        "--at-once",
-        1,
-        "--device",
-        "cpu",
-        "--workers",
-        0,
-    )
+    more = ("--model", trained / "align", "--batch-size", 2, "--at-once", 1)
+    outcome = train_video_llava(tmp_path / "more", data, *more)
     assert outcome.exit_code == 0, outcome.stderr
-    assert sorted(path.name for path in (tmp_path / "more").iterdir()) == ["checkpoint.pt", "tune"]
+    assert (tmp_path / "more/tune/config.json").is_file()
+    assert not (tmp_path / "more/align").exists()
+
+
+def test_a_model_that_is_not_whole_is_no_start(data, tmp_path):
+    outcome = train_video_llava(tmp_path / "out", data, "--batch-size", 2)
+    assert outcome.exit_code != 0
+    assert "begins from --model alone, a whole model, or from its parts: --part language=" in outcome.stderr
 
 
 @pytest.mark.parametrize("source", [("--vidal", "pairs.json"), ("--llava", "talk.json")])
 def test_languagebind_learns_from_pairs_of_either_form(parts, data, tmp_path, source):
     option, name = source
     arguments = ("--image", parts / "image", "--modality", "video", option, data / name, "--media", data)
-    outcome = run(
-        "languagebind", tmp_path / "mine", *arguments, "--batch", 4, "--device", "cpu", "--workers", 0
+    outcome = train_languagebind(
+        tmp_path / "mine", *arguments, "--batch", 4, "--device", "cpu", "--workers", 0
     )
     assert outcome.exit_code == 0, outcome.stderr
     model = kinema.load(tmp_path / "mine/model", device="cpu")
@@ -121,24 +115,14 @@ def test_languagebind_learns_from_pairs_of_either_form(parts, data, tmp_path, so
 
 
 @pytest.mark.parametrize(
-    ("recipe", "arguments", "said"),
+    ("arguments", "said"),
     [
-        ("video_llava", ["--media", "data"], "there is nothing to learn from; pass --align, --tune or both"),
-        ("video_llava", ["--media", "data", "--tune", "talk.json"], "or from --model alone"),
-        (
-            "languagebind",
-            ["--image", "x", "--modality", "video", "--media", "data"],
-            "from --vidal or from --llava",
-        ),
-        (
-            "languagebind",
-            ["--image", "x", "--modality", "depth", "--media", "data", "--llava", "talk.json"],
-            "depth comes from --vidal",
-        ),
+        (["--modality", "video"], "from --vidal or from --llava"),
+        (["--modality", "depth", "--llava", "talk.json"], "depth comes from --vidal"),
     ],
 )
-def test_what_is_missing_is_said_in_one_line(tmp_path, recipe, arguments, said):
-    outcome = run(recipe, tmp_path / "out", *arguments)
+def test_what_is_missing_is_said_in_one_line(tmp_path, arguments, said):
+    outcome = train_languagebind(tmp_path / "out", "--image", "x", "--media", "data", *arguments)
     assert outcome.exit_code == 2
     assert said in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
@@ -146,6 +130,6 @@ def test_what_is_missing_is_said_in_one_line(tmp_path, recipe, arguments, said):
 
 def test_too_few_samples_for_a_batch_are_refused_before_anything_is_loaded(data, tmp_path):
     pairs = ("--vidal", data / "pairs.json", "--media", data)
-    outcome = run("languagebind", tmp_path, "--image", tmp_path, "--modality", "video", *pairs)
+    outcome = train_languagebind(tmp_path, "--image", tmp_path, "--modality", "video", *pairs)
     assert outcome.exit_code == 2
     assert "4 samples do not fill a batch of 640; take a smaller batch" in outcome.stderr

@@ -102,7 +102,7 @@ def test_what_was_edited_in_yaml_is_changed():
     run = restored(a_run(), entries, "run")
     assert run.stage["tune"].batch_size == 8
     source, _ = run.stage["tune"].data.parts[0]
-    assert source.files == (Path("b.json"), Path("c.json"))
+    assert [str(file) for file in source.files] == ["b.json", "c.json"]
     assert run.folder == Path("there")
 
 
@@ -118,3 +118,10 @@ def test_an_entry_that_is_no_setting_is_refused():
     entries["stage"]["tune"]["steps"] = 8
     with pytest.raises(ConfigError, match=r"run\.stage\.tune\.steps: there is no steps"):
         restored(a_run(), entries, "run")
+
+
+def test_a_long_sequence_is_told_by_its_hash():
+    long, other = (Run({}, sizes=tuple(range(first, 2000))) for first in (0, 1))
+    assert plain(long)["sizes"].startswith("2000 entries, ")
+    assert plain(long)["sizes"] != plain(replace(other, sizes=(1, *other.sizes)))["sizes"]
+    assert restored(long, plain(long), "run") == long

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import typer
 
+from kinema.cli.main import app as kinema_app
 from kinema.datasets.llava import LlavaRecords
 from kinema.datasets.vidal import VidalRecords
 from kinema.errors import DataError
-from kinema.recipes import languagebind, nano_languagebind, nano_video_llava, video_llava
+from kinema.recipes import languagebind, nano_languagebind, nano_video_llava
+from kinema.recipes.registry import recipe_names
 
 TEXT = (Path(__file__).parent.parent.parent / "docs/training.md").read_text(encoding="utf-8")
 RECIPES = {
-    "video_llava": video_llava,
     "languagebind": languagebind,
     "nano_languagebind": nano_languagebind,
     "nano_video_llava": nano_video_llava,
@@ -35,6 +36,20 @@ def test_commands_have_only_options_that_there_are(recipe, options):
     app.command()(RECIPES[recipe]._main)
     known = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
     assert options <= known
+
+
+def train_commands() -> list[tuple[str, set[str]]]:
+    """Recipe and options of each ``kinema train``."""
+    joined = re.sub(r"\\\n\s*", "", TEXT)
+    found = re.findall(r"^    kinema train (\S+) ?(.*)$", joined, re.MULTILINE)
+    return [(recipe, set(re.findall(r"--[a-z-]+", rest))) for recipe, rest in found]
+
+
+@pytest.mark.parametrize(("recipe", "options"), train_commands())
+def test_kinema_train_has_these_recipes_and_options(recipe, options):
+    command = typer.main.get_command(kinema_app).commands["train"]
+    assert options <= {name for parameter in command.params for name in parameter.opts}
+    assert recipe in recipe_names() or recipe.endswith("run.yaml")
 
 
 def test_there_are_commands_of_each_recipe():

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinema.recipes.video_llava import ALIGN_FILES, TUNE_FILES, video_llava_7b
+from kinema.recipes.recipe import Request
+from kinema.recipes.video_llava import VIDEO_LLAVA_7B
 from kinema.training.stage import Stage
 
 
@@ -17,12 +18,23 @@ def write_records(path: Path, kind: str | None, count: int) -> None:
     path.write_text(json.dumps([record] * count))
 
 
+FILES = {"align": ("image", "video"), "tune": ("image", "video", None)}
+"""A file of records for each kind of media in each stage."""
+
+
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory) -> list[Stage]:
     folder = tmp_path_factory.mktemp("data")
-    for name, kind in zip(ALIGN_FILES + TUNE_FILES, ["image", "video", "image", "video", None], strict=True):
-        write_records(folder / name, kind, 300)
-    return video_llava_7b(folder)
+    data = {stage: tuple(folder / f"{stage}_{kind}.json" for kind in kinds) for stage, kinds in FILES.items()}
+    for stage, kinds in FILES.items():
+        for file, kind in zip(data[stage], kinds, strict=True):
+            write_records(file, kind, 300)
+    return VIDEO_LLAVA_7B.stages(Request(data=data, media=folder))
+
+
+def test_the_published_data_make_the_published_steps():
+    steps = [stage.num_steps for stage in VIDEO_LLAVA_7B.stages(Request())]
+    assert steps == [pytest.approx(4_900, rel=0.01), pytest.approx(6_000, rel=0.01)]
 
 
 def test_the_stages_are_the_published_ones(stages):
@@ -30,7 +42,7 @@ def test_the_stages_are_the_published_ones(stages):
     assert align.learning_rates == {"connector": 1e-3}
     assert tune.learning_rates == {"connector": 2e-5, "language_model": 2e-5}
     assert [(stage.batch_size, stage.num_steps) for stage in stages] == [(256, 600 // 256), (128, 900 // 128)]
-    assert [stage.processor["pixels"].image_fit for stage in stages] == ["crop", "pad"]
+    assert [stage.processor["image_fit"] for stage in stages] == ["crop", "pad"]
     assert {stage.schedule.warmup_ratio for stage in stages} == {0.03}
     assert {stage.optimizer.weight_decay for stage in stages} == {0.0}
 

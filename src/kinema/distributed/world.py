@@ -22,6 +22,11 @@ def world_size() -> int:
     return dist.get_world_size() if _is_joined() else 1
 
 
+def launched_size() -> int:
+    """Number of processes that were started together, whether or not they have joined yet."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def wait_for_all() -> None:
     """Go on when every process has come here."""
     if _is_joined():
@@ -43,7 +48,7 @@ def joined_world(device: torch.device | str) -> Iterator[None]:
     Args:
         device: of the tensors that will be exchanged: NCCL carries those of a GPU, Gloo those of a CPU.
     """
-    if _is_joined() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if _is_joined() or launched_size() == 1:
         yield
         return
     dist.init_process_group("nccl" if torch.device(device).type == "cuda" else "gloo")

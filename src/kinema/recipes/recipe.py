@@ -129,3 +129,8 @@ def num_steps(data: Finite | PublishedData, batch_size: int, epochs: float, name
             "with --batch-size, or more data."
         )
     return int(len(data) * epochs) // batch_size
+
+
+def save_loaded(save: Callable[..., None]) -> Callable[[Loaded[Any, Any], Path], None]:
+    """How a recipe saves, by a family's function that takes model, processor and folder."""
+    return lambda loaded, folder: save(loaded.model, loaded.processor, folder)

@@ -9,6 +9,7 @@ _HOMES = {
     "finetune": "kinema.recipes.finetune:FINETUNE",
     "videollama3_2b": "kinema.recipes.videollama3:VIDEOLLAMA3_2B",
     "videollama3_7b": "kinema.recipes.videollama3:VIDEOLLAMA3_7B",
+    "video_llava_7b": "kinema.recipes.video_llava:VIDEO_LLAVA_7B",
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from difflib import get_close_matches
 from enum import Enum
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -19,6 +20,8 @@ from kinema.errors import ConfigError
 Value = TypeVar("Value")
 
 _KIND = "is"
+_MOST_SHOWN = 1000
+"""Entries of a sequence; what has more, such as a length for each sample, is told by its hash."""
 
 
 def plain(value: object) -> Any:
@@ -33,6 +36,8 @@ def plain(value: object) -> Any:
     if isinstance(value, bool | int | float | str | None):
         return value
     if isinstance(value, Sequence):
+        if len(value) > _MOST_SHOWN:
+            return f"{len(value)} entries, {sha256(repr(value).encode()).hexdigest()[:16]}"
         return [plain(entry) for entry in value]
     return str(value)
 

@@ -9,8 +9,6 @@ the paper states.
 """
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -27,7 +25,7 @@ from kinema.processors.pruning import NoPruning, PreviousFramePruning
 from kinema.processors.read import ReadSettings
 from kinema.processors.resize import OfficialResize
 from kinema.recipes.published_data import PublishedData, data
-from kinema.recipes.recipe import Finite, Recipe, Request, num_steps
+from kinema.recipes.recipe import Finite, Recipe, Request, num_steps, save_loaded
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
 from kinema.training.schedule import Cosine
@@ -245,9 +243,6 @@ def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str) -
         with torch.device("meta"):
             return VideoLLaMA3(config())
 
-    def save(loaded: Loaded[Any, Any], folder: Path) -> None:
-        checkpoint.save(loaded.model, loaded.processor, folder)
-
     return Recipe(
         name=f"videollama3_{size}",
         summary=f"VideoLLaMA3-{size.upper()}: four stages, images first (arXiv 2501.13106)",
@@ -256,7 +251,7 @@ def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str) -
         outline=outline,
         start=_start,
         stage=videollama3_stage,
-        save=save,
+        save=save_loaded(checkpoint.save),
     )
 
 
