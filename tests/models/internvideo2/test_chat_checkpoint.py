@@ -12,13 +12,11 @@ import kinema
 from kinema.cli.report import describe_item
 from kinema.errors import ConfigError, InputError, OutOfBudgetError, WeightsError
 from kinema.media.frames import FrameBatch
-from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
+from kinema.models.internvideo2.chat import InternVideo2Chat
 from kinema.models.internvideo2.chat_checkpoint import load, load_chat, load_outline, save_chat
 from kinema.models.internvideo2.chat_keys import chat_keymap
 from kinema.models.internvideo2.chat_processor import ChatProcessor, ChatProcessorConfig
-from kinema.models.internvideo2.config import vision_1b
-from kinema.modules.connectors.qformer import QFormerConfig
-from kinema.modules.language.decoder import DecoderConfig
+from kinema.models.internvideo2.config import chat_8b
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Message, TextPart, VideoPart
 from kinema.processors.read import ReadSettings
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
@@ -73,19 +71,7 @@ def talk(*parts, answer=None):
 
 
 def test_the_released_layout_has_1590_tensors():
-    vision = vision_1b()
-    vision = type(vision)(**{**vars(vision), "num_layers": 39, "has_image_table": True})
-    mistral = DecoderConfig(
-        vocab_size=32768,
-        hidden_size=4096,
-        intermediate_size=14336,
-        num_layers=32,
-        num_heads=32,
-        num_kv_heads=8,
-        head_dim=128,
-        max_positions=32768,
-    )
-    config = ChatConfig(vision=vision, bridge=QFormerConfig(memory_size=1408), language=mistral)
+    config = chat_8b()
     with torch.device("meta"):
         model = InternVideo2Chat(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}

@@ -3,20 +3,17 @@
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from kinema.hub.files import open_checkpoint
 from kinema.hub.keymap import KeyMap
 from kinema.models.beats_keys import beats_rules
 from kinema.models.decoder_checkpoint import DecoderType, load_decoder
+from kinema.models.internvideo2.bridge_start import draw_bridge
 from kinema.models.internvideo2.captioner import AudioCaptioner, CaptionerConfig
 from kinema.models.internvideo2.stage2_shapes import beats_sizes
 from kinema.models.internvideo2.weights import load_network
 from kinema.modules.audio.beats import BEATs
 from kinema.modules.connectors.qformer import QFormerConfig
-
-_STD = 0.02
-"""Of all that is drawn, as in BERT."""
 
 
 def assemble_captioner(
@@ -56,7 +53,7 @@ def assemble_captioner(
     model.audio_encoder, model.language_model = ears, decoder
     for part in (model.connector, model.up_projection):
         part.to_empty(device=device).to(decoder.embed_tokens.weight.dtype)
-        _draw(part, generator)
+        draw_bridge(part, generator)
     return model.eval()
 
 
@@ -68,16 +65,3 @@ def load_beats(
     config = beats_sizes(files.shapes)
     keymap = KeyMap("BEATs", beats_rules(config, theirs="", ours=""))
     return load_network(lambda: BEATs(config), keymap, files, dtype, device)
-
-
-@torch.no_grad()
-def _draw(part: nn.Module, generator: torch.Generator) -> None:
-    """Matrices and queries from a normal distribution, biases zero, norms one."""
-    for module in part.modules():
-        if isinstance(module, nn.LayerNorm):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
-            continue
-        for parameter in module.parameters(recurse=False):
-            drawn = torch.randn(parameter.shape, generator=generator) * _STD
-            parameter.copy_(torch.zeros_like(drawn) if parameter.ndim == 1 else drawn)

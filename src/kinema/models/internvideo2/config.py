@@ -5,8 +5,10 @@ The position tables are those of the released files: 8 frames in stage 1 and aft
 
 from dataclasses import replace
 
+from kinema.models.internvideo2.chat import ChatConfig
 from kinema.models.internvideo2.clip import InternVideo2CLIPConfig
 from kinema.models.internvideo2.student import StudentConfig
+from kinema.modules.connectors.qformer import QFormerConfig
 from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.text.clip import CLIPTextConfig
 from kinema.modules.vision.internvideo2 import InternVideo2VisionConfig
@@ -100,3 +102,21 @@ def clip_small(vision: InternVideo2VisionConfig) -> InternVideo2CLIPConfig:
         vocab_size=49408, hidden_size=512, intermediate_size=2048, num_layers=12, num_heads=8
     )
     return InternVideo2CLIPConfig(vision=vision, align_size=512, text=text)
+
+
+def chat_8b() -> ChatConfig:
+    """InternVideo2-Chat-8B: the 1B without its last layer, 32 + 64 queries, Mistral-7B-Instruct-v0.3."""
+    language = DecoderConfig(
+        vocab_size=32768,
+        hidden_size=4096,
+        intermediate_size=14336,
+        num_layers=32,
+        num_heads=32,
+        num_kv_heads=8,
+        head_dim=128,
+        max_positions=32768,
+        rms_norm_eps=1e-5,
+        rope_theta=1e6,
+    )
+    vision = replace(vision_1b(), num_layers=39, has_image_table=True)
+    return ChatConfig(vision=vision, bridge=QFormerConfig(memory_size=vision.hidden_size), language=language)

@@ -1,0 +1,64 @@
+"""An InternVideo2-Chat as its training begins: eyes of stage 2, a language model, a bridge of chance."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kinema.models.decoder_checkpoint import load_decoder
+from kinema.models.internvideo2.bridge_start import draw_bridge
+from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
+from kinema.models.internvideo2.vision_checkpoint import load_tower
+from kinema.modules.connectors.qformer import QFormerConfig
+from kinema.modules.vision.internvideo2 import InternVideo2Vision
+
+
+def assemble_chat(
+    vision: Path,
+    language: Path,
+    generator: torch.Generator,
+    *,
+    bridge: QFormerConfig | None = None,
+    image_size: int = 224,
+    num_heads: int | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+) -> InternVideo2Chat:
+    """Put a model together from the parts that its training starts from (arXiv 2403.15377, 3.3).
+
+    What the released Q-Former was drawn from is not told; here it is chance, as for the audio captioner.
+
+    Args:
+        vision: a file or a folder of stage 2, such as OpenGVLab/InternVideo2-Stage2_1B-224p-f4.
+        language: folder of a language model, such as mistralai/Mistral-7B-Instruct-v0.3.
+        generator: draws the bridge.
+        bridge: sizes of the Q-Former; None for the published ones.
+        image_size: of its position table, where no ``config.json`` of ours tells.
+        num_heads: of the encoder, likewise; None for the published sizes.
+        dtype: what to cast the weights to as they are read; None keeps what the files have.
+        device: where the weights go.
+
+    Raises:
+        WeightsError: if a part is not whole, or of another architecture.
+        ConfigError: if the bridge does not look at tokens as wide as those of the eyes.
+    """
+    tower = load_tower(vision, image_size=image_size, num_heads=num_heads, dtype=dtype, device=device)
+    decoder = load_decoder(language, "mistral", dtype=dtype, device=device)
+    eyes = chat_eyes(tower.encoder)
+    sizes = bridge or QFormerConfig(memory_size=eyes.config.hidden_size)
+    config = ChatConfig(vision=eyes.config, bridge=sizes, language=decoder.config)
+    with torch.device("meta"):
+        model = InternVideo2Chat(config)
+    model.vision_encoder, model.language_model = eyes, decoder
+    for part in (model.vision_norm, model.connector, model.up_projection, model.down_projection):
+        part.to_empty(device=device).to(decoder.embed_tokens.weight.dtype)
+        draw_bridge(part, generator)
+    return model.eval()
+
+
+def chat_eyes(encoder: InternVideo2Vision) -> InternVideo2Vision:
+    """The encoder without its last layer, in place: the bridge reads what leaves the last but one."""
+    encoder.layers = nn.ModuleList(list(encoder.layers)[:-1])
+    encoder.config = replace(encoder.config, num_layers=len(encoder.layers))
+    return encoder
