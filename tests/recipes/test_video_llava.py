@@ -25,11 +25,13 @@ FILES = {"align": ("image", "video"), "tune": ("image", "video", None)}
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory) -> list[Stage]:
     folder = tmp_path_factory.mktemp("data")
-    data = {stage: tuple(folder / f"{stage}_{kind}.json" for kind in kinds) for stage, kinds in FILES.items()}
+    data = {
+        stage: tuple(str(folder / f"{stage}_{kind}.json") for kind in kinds) for stage, kinds in FILES.items()
+    }
     for stage, kinds in FILES.items():
         for file, kind in zip(data[stage], kinds, strict=True):
-            write_records(file, kind, 300)
-    return VIDEO_LLAVA_7B.stages(Request(data=data, media=folder))
+            write_records(Path(file), kind, 300)
+    return VIDEO_LLAVA_7B.stages(Request(data=data, media=str(folder)))
 
 
 def test_the_published_data_make_the_published_steps():

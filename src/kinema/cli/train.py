@@ -61,7 +61,7 @@ class DataOptions:
         ),
     ] = None
     media: Annotated[
-        Path | None,
+        str | None,
         _option(
             "--media", metavar="DIR", help="Where paths in records start; default beside FILE.", panel="Data"
         ),
@@ -169,11 +169,9 @@ def _print_recipes(*, is_json: bool) -> None:
 def _request(found: "Recipe", start: StartOptions, data: DataOptions, how: HowOptions) -> "Request":
     from kinema.recipes.recipe import Request
 
-    files = _files(found, data.data or [])
-    first = next(iter(files.values()), (Path("records"),))[0]
     return Request(
-        data=files,
-        media=data.media or first.parent,
+        data=_files(found, data.data or []),
+        media=data.media,
         model=start.model,
         parts=_pairs("--part", start.part or []),
         batch_size=data.batch_size,
@@ -183,9 +181,9 @@ def _request(found: "Recipe", start: StartOptions, data: DataOptions, how: HowOp
     )
 
 
-def _files(found: "Recipe", given: list[str]) -> dict[str, tuple[Path, ...]]:
+def _files(found: "Recipe", given: list[str]) -> dict[str, tuple[str, ...]]:
     """Files by stage; one that names no stage belongs to the only one there is."""
-    files: dict[str, tuple[Path, ...]] = {}
+    files: dict[str, tuple[str, ...]] = {}
     for text in given:
         stage, _, name = text.partition("=")
         if not name or Path(text).exists():
@@ -195,7 +193,7 @@ def _files(found: "Recipe", given: list[str]) -> dict[str, tuple[Path, ...]]:
                     f"--data {next(iter(found.data))}={text}. The stages are {', '.join(found.data)}."
                 )
             stage, name = next(iter(found.data)), text
-        files[stage] = (*files.get(stage, ()), Path(name))
+        files[stage] = (*files.get(stage, ()), name)
     return files
 
 

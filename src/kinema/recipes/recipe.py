@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import nn
 
-from kinema.datasets.llava import LlavaRecords
+from kinema.datasets.own import open_records
 from kinema.errors import ConfigError
 from kinema.models.loaded import Loaded
 from kinema.processors.messages import Conversation
@@ -30,10 +30,10 @@ class Finite(Protocol):
 class Request:
     """What somebody asks of a recipe."""
 
-    data: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
-    """Files of records for each stage; a stage without files is left out."""
-    media: Path = Path()
-    """Folder that the paths in records start from."""
+    data: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Files of records for each stage, here or behind URLs; a stage without files is left out."""
+    media: str | None = None
+    """Folder that the paths in records start from; None is that of each file."""
     model: str | None = None
     """A whole model to go on from: hub id or folder."""
     parts: Mapping[str, str] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class Recipe:
         sources: dict[str, Finite | PublishedData] = {}
         for name, published in self.data.items():
             if files := request.data.get(name):
-                sources[name] = LlavaRecords(files=files, media_dir=request.media)
+                sources[name] = open_records(files, media_dir=request.media)
             elif not request.data and published is not None:
                 sources[name] = published
         if not sources:
