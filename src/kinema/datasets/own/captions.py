@@ -8,6 +8,7 @@ the file shows it. ``start`` and ``end`` (seconds) choose a part of a video or s
 """
 
 from collections.abc import Callable, Mapping
+from reprlib import repr as shortened
 from typing import Any
 
 from kinema.datasets.records import Record
@@ -80,7 +81,7 @@ def _only(source: Any, record: Record, column: str) -> Source:
     if isinstance(source, list) and len(source) == 1:
         source = source[0]
     if not isinstance(source, str | bytes) or not source:
-        raise record.error(f"{column!r} must be the path of one file, got {source!r}.")
+        raise record.error(f"{column!r} must be the path of one file, got {shortened(source)}.")
     return source
 
 

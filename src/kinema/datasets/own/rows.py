@@ -16,7 +16,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kinema.datasets.own.parquet_rows import ParquetRows
 from kinema.datasets.own.place import Place
+from kinema.datasets.own.tar_rows import TarRows
 from kinema.datasets.own.text_rows import open_cells, open_json, open_lines
 from kinema.datasets.records import Record
 from kinema.errors import ConfigError
@@ -58,4 +60,6 @@ _OPENERS: dict[str, Callable[[Place], Rows]] = {
     ".json": open_json,
     ".csv": lambda place: open_cells(place, ","),
     ".tsv": lambda place: open_cells(place, "\t"),
+    ".parquet": ParquetRows,
+    ".tar": TarRows,
 }

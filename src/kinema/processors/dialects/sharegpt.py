@@ -6,6 +6,7 @@ One line break after a tag belongs to the tag.
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from reprlib import repr as shortened
 from typing import Any
 
 from kinema.errors import InputError, TagError
@@ -48,7 +49,7 @@ def from_sharegpt(record: Mapping[str, Any]) -> Conversation:
         messages.append(Message(role=read_role(turn.get(speaker), where), parts=tuple(parts)))
     for kind, rest in files.items():
         if left := list(rest):
-            raise TagError(f"the record lists {kind} files that no <{kind}> stands for: {left}.")
+            raise TagError(f"the record lists {kind} files that no <{kind}> stands for: {shortened(left)}.")
     return Conversation(messages=tuple(messages))
 
 
@@ -87,7 +88,7 @@ def _files_of(record: Mapping[str, Any], kind: str) -> Sequence[Source]:
     files = given[0] if given else []
     files = [files] if isinstance(files, str | bytes) else files
     if not isinstance(files, Sequence) or not all(isinstance(file, str | bytes) for file in files):
-        raise InputError(f"{kind!r} must be a path or a list of paths, got {files!r}.")
+        raise InputError(f"{kind!r} must be a path or a list of paths, got {shortened(files)}.")
     return files
 
 
