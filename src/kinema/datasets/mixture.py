@@ -1,9 +1,11 @@
 """Sources of samples, and mixtures of them in stated shares."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinema.errors import ConfigError
 from kinema.processors.messages import Conversation
@@ -31,6 +33,12 @@ class Mixture:
         weights = np.array([weight for _, weight in self.parts])
         source, _ = self.parts[rng.choice(len(self.parts), p=weights / weights.sum())]
         return source.sample(index, rng)
+
+
+@lru_cache(maxsize=16)
+def random_order(num_samples: int, *entropy: int) -> NDArray[np.int64]:
+    """The samples of a finite source in the order that a seed gives them, kept for the next one."""
+    return np.random.default_rng(entropy).permutation(num_samples)
 
 
 def mixture(*parts: tuple[Source, float]) -> Mixture:
