@@ -15,7 +15,13 @@ from kinema.modules.long_attention import is_long, long_attention
 
 
 def packed_attention(
-    query: Tensor, key: Tensor, value: Tensor, lengths: Sequence[int], *, causal: bool = False
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    lengths: Sequence[int],
+    *,
+    causal: bool = False,
+    window: int | None = None,
 ) -> Tensor:
     """Attend inside each segment of a pack, never across.
 
@@ -25,6 +31,7 @@ def packed_attention(
         value: (P, A_kv, d).
         lengths: tokens of each segment, P in sum.
         causal: whether a token sees only those before it in its segment.
+        window: how many tokens it sees at most then, itself among them; None for all.
 
     Returns:
         (P, A, d).
@@ -39,9 +46,27 @@ def packed_attention(
         count = len(list(run))
         span = slice(start, start + count * length)
         batch = [x[span].unflatten(0, (count, length)).transpose(1, 2) for x in (query, key, value)]
-        outputs.append(attention(*batch, causal=causal).transpose(1, 2).flatten(0, 1))
+        mask = None
+        if window is not None and length > window:
+            mask = windowed_mask(torch.arange(length, device=query.device), length, window)
+        outputs.append(attention(*batch, causal=causal, mask=mask).transpose(1, 2).flatten(0, 1))
         start = span.stop
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+
+
+def windowed_mask(positions: Tensor, num_keys: int, window: int) -> Tensor:
+    """What each position sees: itself and those before it, as many as the window in all.
+
+    Args:
+        positions: (N,) of the queries.
+        num_keys: K, whose positions count from 0.
+        window: at least 1.
+
+    Returns:
+        (N, K) bool.
+    """
+    ours, theirs = positions[:, None], torch.arange(num_keys, device=positions.device)
+    return (theirs <= ours) & (theirs > ours - window)
 
 
 def attention(

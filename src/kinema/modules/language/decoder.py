@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kinema.errors import ConfigError
-from kinema.modules.attention import attention, packed_attention
+from kinema.modules.attention import attention, packed_attention, windowed_mask
 from kinema.modules.language.cache import KeyValueCache
 from kinema.modules.linear import Linear, linear
 from kinema.modules.rope import apply_rope, rotation, text_angles
@@ -114,21 +114,19 @@ class Decoder(nn.Module):
     def _mask(
         self, inputs_embeds: Tensor, cache: KeyValueCache | None, segment_lengths: Sequence[int] | None
     ) -> Tensor | None:
-        """What each new position sees, (B | 1, 1, N, L + N) bool; None for the kernel's own causal rule."""
+        """What each new position sees, (B | 1, 1, N, L + N) bool; None for the kernel's own causal rule, and
+        for packs, whose segments have masks of their own."""
         num_new, device = inputs_embeds.shape[1], inputs_embeds.device
         num_held = 0 if cache is None else cache.length
         row_mask = None if cache is None else cache.row_mask
+        if segment_lengths is not None:
+            return None
         window = self.config.sliding_window or num_held + num_new
         windowed = num_held + num_new > window
-        if windowed and segment_lengths is not None:
-            raise ValueError(f"a pack of {num_new} tokens is longer than the sliding window of {window}.")
         if row_mask is None and not windowed and (num_held == 0 or num_new == 1):
             return None
-        ours = torch.arange(num_held, num_held + num_new, device=device)[:, None]
-        theirs = torch.arange(num_held + num_new, device=device)[None]
-        mask = theirs <= ours  # (N, L + N)
-        if windowed:
-            mask = mask & (theirs > ours - window)
+        positions = torch.arange(num_held, num_held + num_new, device=device)
+        mask = windowed_mask(positions, num_held + num_new, window)  # (N, L + N)
         if row_mask is not None:
             mask = mask & row_mask[:, None]  # (B, N, L + N)
         return mask[:, None] if mask.ndim == 3 else mask[None, None]
@@ -178,7 +176,7 @@ class CausalSelfAttention(nn.Module):
     def __init__(self, config: DecoderConfig, index: int) -> None:
         super().__init__()
         self.index = index
-        self.head_dim = config.head_dim
+        self.head_dim, self.window = config.head_dim, config.sliding_window
         self.num_heads, self.num_kv_heads = config.num_heads, config.num_kv_heads
         num_rows = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim
         self.qkv = Linear(config.hidden_size, num_rows, bias=config.attention_bias)
@@ -199,7 +197,9 @@ class CausalSelfAttention(nn.Module):
         query, key = apply_rope(turned, cos, sin).split((self.num_heads, self.num_kv_heads), dim=1)
         if segment_lengths is not None:
             query, key, value = (x[0].transpose(0, 1) for x in (query, key, value))  # (N, A, d)
-            attended = packed_attention(query, key, value, segment_lengths, causal=True)[None]
+            attended = packed_attention(query, key, value, segment_lengths, causal=True, window=self.window)[
+                None
+            ]
         else:
             if cache is not None:
                 key, value = cache.update(self.index, key, value)
