@@ -115,7 +115,7 @@ class Stranger:
 
 def test_a_pickle_with_anything_but_tensors_is_refused(tmp_path):
     torch.save({"a": Stranger()}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match="unpickling runs code"):
+    with pytest.raises(WeightsError, match=r"Unsupported global: .*Stranger was not an allowed .*runs code"):
         open_checkpoint(tmp_path)
     torch.save({"step": 3}, tmp_path / "pytorch_model.bin")
     with pytest.raises(WeightsError, match="expected a dictionary of tensors"):
@@ -127,6 +127,15 @@ def test_a_pickle_that_is_cut_off_is_named(tmp_path):
     torch.save(TENSORS, path)
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(WeightsError, match=r"pytorch_model\.bin: not a whole pickle"):
+        open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"version https://git-lfs.github.com/spec/v1", b"<html>", b""])
+def test_what_is_no_pickle_at_all_is_told_by_how_it_begins(tmp_path, content):
+    (tmp_path / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(
+        WeightsError, match=rf"{len(content)} bytes\): no pickle, it begins with b'{content[:9].decode()}"
+    ):
         open_checkpoint(tmp_path)
 
 

@@ -107,16 +107,21 @@ class PickleFile:
 
         self.path = path
         inert: list[Any] = [(OrderedDict, name) for name in _RECORDS_OF_TRAINERS]
+        with path.open("rb") as file:
+            head = file.read(24)
+        if not head.startswith(_PICKLE_STARTS):
+            raise WeightsError(
+                f"{path} ({path.stat().st_size} bytes): no pickle, it begins with {head!r}; fetch it again."
+            )
         try:
             with torch.serialization.safe_globals(inert):
                 content = torch.load(
                     path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
                 )
-        except (RuntimeError, UnpicklingError, EOFError, ValueError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        except (RuntimeError, UnpicklingError, EOFError, ValueError, LookupError) as error:
             raise WeightsError(
-                f"{path}: not a whole pickle of tensors alone ({reason}). Others are refused, because "
-                "unpickling runs code: fetch it again, or look for safetensors of the same model."
+                f"{path}: not a whole pickle of tensors alone ({_reason(error)}). Others are refused, "
+                "because unpickling runs code: fetch it again, or look for safetensors of the same model."
             ) from error
         content = _unwrapped(content)
         is_flat = isinstance(content, dict) and all(isinstance(v, torch.Tensor) for v in content.values())
@@ -133,6 +138,17 @@ class PickleFile:
 _RECORDS_OF_TRAINERS = ("easydict.EasyDict", "utils.easydict.EasyDict", "argparse.Namespace")
 """Classes of settings that trainers save beside the weights, such as InternVideo2's. A plain dictionary is
 made in their place; the class itself is neither imported nor run."""
+
+
+_PICKLE_STARTS = (b"\x80", b"PK")
+"""How files of ``torch.save`` begin: a pickle, as PyTorch wrote before 1.6, or a zip archive with one."""
+
+
+def _reason(error: Exception) -> str:
+    """What PyTorch says of a file, without its advice to trust the file."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    named = next((line for line in lines if "Unsupported global" in line), lines[0])
+    return named.partition(". Please use")[0].strip()
 
 
 def _unwrapped(content: Any) -> Any:
