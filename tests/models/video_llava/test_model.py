@@ -111,5 +111,7 @@ def test_towers_of_one_width_are_needed_for_images_and_video():
     dropping = replace(TOWER, patch_dropout=0.5)
     with pytest.raises(ConfigError, match="reads every patch"):
         VideoLLaVAConfig(towers=dict.fromkeys(CONFIG.towers, dropping), language=LANGUAGE)
+    with pytest.raises(ConfigError, match="select_layer -4 is none of the 3 hidden states"):
+        replace(CONFIG, select_layer=-4)
     with pytest.raises(ConfigError, match="need one width"):
         VideoLLaVAConfig(towers={Modality.IMAGE: TOWER, Modality.VIDEO: wide}, language=LANGUAGE)

@@ -29,6 +29,11 @@ class VideoLLaVAConfig:
             raise ConfigError(f"one connector reads all towers, so they need one width; they have {widths}.")
         if any(tower.patch_dropout for tower in self.towers.values()):
             raise ConfigError("the connector reads every patch, in training too; set patch_dropout to 0.")
+        num_states = 1 + min(tower.num_layers for tower in self.towers.values())
+        if not -num_states <= self.select_layer < num_states:
+            raise ConfigError(
+                f"select_layer {self.select_layer} is none of the {num_states} hidden states of the towers."
+            )
 
     @property
     def visual_size(self) -> int:
