@@ -5,7 +5,9 @@ import torch
 from golden_video_llava import as_user, read_record
 
 from kinema.errors import ConfigError, InputError, ModelWarning
+from kinema.models.languagebind.config import Modality
 from kinema.models.video_llava.processor import VideoLLaVAProcessorConfig
+from kinema.models.video_llava.processor_json import fitted_settings
 from kinema.processors.labels import IGNORE_INDEX
 from kinema.processors.messages import Conversation, Message, TextPart
 from kinema.training.losses import NextToken
@@ -81,6 +83,14 @@ def test_presets_differ_where_the_originals_do(loaded, visual_tokens):
         ConfigError, match="no compat mode 'port'; there are: official, cls_dropped, transformers"
     ):
         VideoLLaVAProcessorConfig.for_compat("port")
+
+
+def test_as_many_frames_are_read_as_the_tower_sees_together(loaded):
+    towers = loaded.model.config.towers
+    wide = replace(towers[Modality.VIDEO], num_frames=16)
+    config = replace(loaded.model.config, towers={**towers, Modality.VIDEO: wide})
+    settings = fitted_settings(loaded.processor.config, config)
+    assert (settings.window, settings.reading.max_frames) == (16, 16)
 
 
 def test_times_of_frames_stand_before_them(loaded, visual_tokens):

@@ -118,15 +118,19 @@ def placeholders_of(processor: VideoLLaVAProcessor, layout: Layout) -> dict[str,
 def fitted_settings(
     settings: VideoLLaVAProcessorConfig, config: VideoLLaVAConfig
 ) -> VideoLLaVAProcessorConfig:
-    """Settings for the towers of a model: sizes, windows, and which signals it takes."""
+    """Settings for the towers of a model: sizes, windows, as many frames as one holds, and which signals."""
     image, video = config.towers[Modality.IMAGE], config.towers[Modality.VIDEO]
     signal_kinds: list[Kind] = ["audio", "depth", "thermal"]
     signals = settings.signals
     if Modality.AUDIO in config.towers:
         bins, columns = config.towers[Modality.AUDIO].image_size
         signals = replace(signals, sound=replace(signals.sound, num_mel_bins=bins, target_length=columns))
+    reading = settings.reading
+    if video.num_frames is not None:
+        reading = replace(reading, max_frames=video.num_frames)
     return replace(
         settings,
+        reading=reading,
         signal_kinds=tuple(kind for kind in signal_kinds if Modality(kind) in config.towers),
         signals=signals,
         pixels=replace(settings.pixels, size=image.image_size[0]),
