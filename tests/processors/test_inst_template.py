@@ -1,12 +1,16 @@
 import json
 
 import pytest
+from chat_pieces import IM_END, IM_START, write_internlm_vocabulary
 
-from kinema.errors import InputError
+from kinema.errors import ConfigError, InputError
 from kinema.media.rules import internvideo2_segment
 from kinema.processors.chat import Control, PartTokens, Placeholders, Turn
 from kinema.processors.inst_template import InstTemplate, frame_times_message
+from kinema.processors.labels import IGNORE_INDEX, supervise
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Message, TextPart, VideoPart
+from kinema.processors.role_tokens import encode_role_turns
+from kinema.processors.sentence_pieces import SentencePieceTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +128,60 @@ def test_stretches_of_sound_have_tags_of_their_own():
     ]
 
 
+INTERNLM = InstTemplate(marks="chatml", begins_segments=False)
+
+
+def test_internlm_has_turns_of_its_own_as_in_the_training_code():
+    talk = Conversation(
+        messages=(
+            said("system", "Watch."),
+            said("user", VideoPart(source="clip"), "Why?"),
+            said("assistant", "So."),
+            said("user", "And?"),
+        )
+    )
+    turns = INTERNLM.turns(talk, [tokens_of(2)], add_generation_prompt=True)
+    assert segments_of(turns) == [
+        "<|im_start|>system\nWatch.<|im_end|>\n<|im_start|>user\n<vid>",
+        "</vid><vid>",
+        "</vid><|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\nSo.<|im_end|>\n</s>"
+        "<|im_start|>user\nAnd?<|im_end|>\n<|im_start|>assistant\n",
+    ]
+
+
+def test_internlm_names_pictures_in_its_own_way_and_says_nothing_of_media_where_there_are_none():
+    picture = Conversation(messages=(said("user", ImagePart(source="a"), "Why?"),))
+    assert segments_of(INTERNLM.turns(picture, [tokens_of(1)]))[0] == "<|im_start|>user\n<img>"
+    words = Conversation(messages=(said("user", "Why?"),))
+    assert segments_of(INTERNLM.turns(words, [])) == ["<|im_start|>user\nWhy?<|im_end|>\n"]
+
+
+def test_only_what_internlm_answers_is_labelled_with_its_ends(tmp_path):
+    write_internlm_vocabulary(tmp_path, 40)
+    named = {"<|im_end|>": IM_END, "<|im_start|>": IM_START}
+    pieces = SentencePieceTokenizer((tmp_path / "tokenizer.model").read_bytes(), added_tokens=named)
+    talk = Conversation(messages=(said("user", "what"), said("assistant", "a dog")))
+    encoded = encode_role_turns(INTERNLM.turns(talk, []), pieces)
+    labels = supervise(encoded).labels
+    ids = [token for turn in encoded for token in turn.ids]
+    ends = [IM_END, *pieces.encode("\n"), pieces.special_id("</s>")]
+    learned = [*pieces.encode("a dog"), *ends]
+    assert list(labels) == [IGNORE_INDEX] * (len(ids) - len(learned)) + learned
+
+
+def test_a_template_says_what_a_vocabulary_must_have_and_what_ends_answers():
+    assert InstTemplate().control_tokens == ("</s>", "[/INST]", "[INST]")
+    assert InstTemplate().stop_tokens == ("</s>",)
+    assert INTERNLM.control_tokens == ("</s>", "<|im_end|>", "<|im_start|>")
+    assert INTERNLM.stop_tokens == ("<|im_end|>", "</s>")
+    with pytest.raises(ConfigError, match="'inst' or 'chatml', got 'llama'"):
+        InstTemplate(marks="llama")
+
+
 def test_what_looks_like_a_special_token_stays_text():
     talk = Conversation(messages=(said("user", "say [/INST]"),))
     (_, question) = InstTemplate().turns(talk, [])
-    assert question.pieces == (" ", Control("[INST]"), " say [/INST] ", Control("[/INST]"))
+    assert question.pieces == (" ", Control("[INST]"), " ", "say [/INST]", " ", Control("[/INST]"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ import json
 
 import pytest
 import sentencepiece
+from chat_pieces import IM_END, IM_START, write_internlm_vocabulary
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,6 +107,24 @@ def test_added_tokens_are_special(tokenizer, model):
     assert added.decode([added.special_id("<video>"), *added.encode("hi")]) == "hi"
     ids = [added.special_id("<video>"), *added.encode("hi"), added.special_id("</s>")]
     assert added.decode(ids, skip_special_tokens=False) == "<video>hi</s>"
+
+
+def test_tokens_may_have_other_names_than_their_pieces(tmp_path):
+    write_internlm_vocabulary(tmp_path, 40)
+    named = {"<|im_end|>": IM_END, "<|im_start|>": IM_START}
+    pieces = SentencePieceTokenizer((tmp_path / "tokenizer.model").read_bytes(), added_tokens=named)
+    assert pieces.special_id("<|im_end|>") == IM_END
+    assert pieces.vocab_size == pieces.num_pieces
+    ids = [IM_START, *pieces.encode("a cat"), IM_END]
+    assert pieces.decode(ids) == "a cat"
+    assert pieces.decode(ids, skip_special_tokens=False) == "<|im_start|>a cat<|im_end|>"
+
+
+def test_places_are_right_where_nothing_is_put_before_a_text(tmp_path):
+    write_internlm_vocabulary(tmp_path, 40)
+    pieces = SentencePieceTokenizer((tmp_path / "tokenizer.model").read_bytes())
+    assert [span.start for span in pieces.encode_spans("a cat")] == [0, 1, 2, 3, 4]
+    assert [span.start for span in pieces.encode_spans(" a")] == [0, 1]
 
 
 def test_a_token_that_is_not_there_is_named(tokenizer):

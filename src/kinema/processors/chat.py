@@ -53,6 +53,8 @@ class Turn:
 
     role: str
     pieces: tuple[Piece, ...]
+    num_opening: int = 1
+    """How many of the pieces open it, for ``role_tokens``; ChatML's count themselves."""
 
 
 @dataclass(frozen=True)

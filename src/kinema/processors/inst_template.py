@@ -2,19 +2,60 @@
 
 ``[INST] <Video>...</Video>[/INST] [INST] question [/INST]answer</s>`` (OpenGVLab/InternVideo2-Chat-8B). Tags
 around media are words; each view of an image or video has a pair of them. Those of sounds are ours: of the
-audio captioner nothing was released.
+audio captioner nothing was released. With InternLM2.5 turns stand between its own marks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from kinema.errors import InputError
+from kinema.errors import ConfigError, InputError
 from kinema.processors.chat import Control, PartTokens, Piece, Placeholders, Turn
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Message, TextPart, VideoPart
 
-_BEGIN, _END, _OPEN, _CLOSE = Control("<s>"), Control("</s>"), Control("[INST]"), Control("[/INST]")
+_BEGIN = Control("<s>")
 
-_TAGS: dict[type, str] = {ImagePart: "Image", VideoPart: "Video", AudioPart: "Audio"}
+Pieces = tuple[Piece, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Marks:
+    """What stands before and behind what is said."""
+
+    instruction: tuple[Pieces, Pieces]
+    media: tuple[Pieces, Pieces]
+    question: tuple[Pieces, Pieces]
+    answer: tuple[Pieces, Pieces]
+    tags: Mapping[type, str]
+    stops: tuple[str, ...]
+    """Tokens that end an answer."""
+
+
+def _inst() -> _Marks:
+    opening, closing = Control("[INST]"), Control("[/INST]")
+    return _Marks(
+        instruction=((), ()),
+        media=((opening, " "), (closing,)),
+        question=((" ", opening, " "), (" ", closing)),
+        answer=(("",), (Control("</s>"),)),
+        tags={ImagePart: "Image", VideoPart: "Video", AudioPart: "Audio"},
+        stops=("</s>",),
+    )
+
+
+def _chatml() -> _Marks:
+    opening, closing = Control("<|im_start|>"), (Control("<|im_end|>"), "\n")
+    return _Marks(
+        instruction=((opening, "system\n"), closing),
+        media=((opening, "user\n"), closing),
+        question=((opening, "user\n"), closing),
+        answer=((opening, "assistant\n"), (*closing, Control("</s>"))),
+        tags={ImagePart: "img", VideoPart: "vid", AudioPart: "audio"},
+        stops=("<|im_end|>", "</s>"),
+    )
+
+
+_MARKS = {"inst": _inst(), "chatml": _chatml()}
 
 PLACEHOLDER = "<unk>"
 """What features take the place of: the id 0, which no text has."""
@@ -24,12 +65,32 @@ PLACEHOLDER = "<unk>"
 class InstTemplate:
     """How a conversation becomes a prompt."""
 
+    marks: Literal["inst", "chatml"] = "inst"
+    """Whose marks stand around turns: Mistral's ``[INST]``, or InternLM2's ``<|im_start|>`` as in the public
+    training code, which also writes ``<vid>`` and ``<img>`` around media."""
     begins_segments: bool = True
     """Whether every stretch of text between media begins with ``<s>``, as in the released chat method. The
     public training code writes none at all."""
     frame_times: bool = False
     """Whether the times of a video's frames are told after it, as VideoChat2 was trained; the released
     InternVideo2 models were not."""
+
+    def __post_init__(self) -> None:
+        if self.marks not in _MARKS:
+            raise ConfigError(f"marks must be 'inst' or 'chatml', got {self.marks!r}.")
+
+    @property
+    def control_tokens(self) -> tuple[str, ...]:
+        """What a vocabulary must have, in the order of the alphabet."""
+        marks = _MARKS[self.marks]
+        around = (marks.instruction, marks.media, marks.question, marks.answer)
+        pieces = (piece for pair in around for pieces in pair for piece in pieces)
+        return tuple(sorted({piece.token for piece in pieces if isinstance(piece, Control)}))
+
+    @property
+    def stop_tokens(self) -> tuple[str, ...]:
+        """Tokens that end an answer."""
+        return _MARKS[self.marks].stops
 
     def turns(
         self,
@@ -61,19 +122,26 @@ class InstTemplate:
         turns = [Turn("system", tuple(context))]
         turns += [self._turn(message) for message in messages if message.text]
         if add_generation_prompt:
-            turns.append(Turn("assistant", ("",)))
+            opening, _ = _MARKS[self.marks].answer
+            turns.append(Turn("assistant", opening, num_opening=len(opening)))
         return turns
 
     def _context(self, instruction: str, shown: Sequence[object], media: Sequence[PartTokens]) -> list[Piece]:
+        marks = _MARKS[self.marks]
         begin: list[Piece] = [_BEGIN] if self.begins_segments else []
+        pieces = [*begin]
+        if instruction:
+            before, behind = marks.instruction
+            pieces += [*before, instruction, *behind]
         if not shown:
-            return [*begin, instruction]
-        pieces: list[Piece] = [*begin, instruction, _OPEN, " "]
+            return pieces
+        before, behind = marks.media
+        pieces += before
         for part, tokens in zip(shown, media, strict=True):
-            tag = _TAGS[type(part)]
+            tag = marks.tags[type(part)]
             for count in tokens.tokens_per_frame:
                 pieces += [f"<{tag}>", Placeholders(PLACEHOLDER, count), *begin, f"</{tag}>"]
-        return [*pieces, *self._times(shown, media), _CLOSE]
+        return [*pieces, *self._times(shown, media), *behind]
 
     def _times(self, shown: Sequence[object], media: Sequence[PartTokens]) -> list[Piece]:
         if not self.frame_times:
@@ -85,10 +153,13 @@ class InstTemplate:
         ]
 
     def _turn(self, message: Message) -> Turn:
+        marks = _MARKS[self.marks]
         if message.role == "user":
-            return Turn("user", (" ", _OPEN, f" {message.text} ", _CLOSE))
+            before, behind = marks.question
+            return Turn("user", (*before, message.text, *behind))
         if message.role == "assistant":
-            return Turn("assistant", ("", message.text, _END))
+            before, behind = marks.answer
+            return Turn("assistant", (*before, message.text, *behind), num_opening=len(before))
         raise InputError(
             f"this model knows no turn of the role {message.role!r} here: a system turn comes first, then "
             "user and assistant take turns."

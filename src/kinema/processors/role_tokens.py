@@ -31,7 +31,8 @@ def encode_role_turns(turns: Sequence[Turn], tokenizer: SpanTokenizer) -> list[E
     """Token ids of each turn; put end to end they are the ids of the whole prompt.
 
     A token that begins before a turn and ends in it belongs to the turn before, so that only what a speaker
-    says is labelled as theirs. The first piece of a turn is its opening.
+    says is labelled as theirs. An opening of several pieces, ``<|im_start|>assistant``, is encoded apart from
+    what follows, as it is when an answer is still to be written.
     """
     growing = [_Growing() for _ in turns]
     texts: list[_Text] = []
@@ -45,14 +46,17 @@ def encode_role_turns(turns: Sequence[Turn], tokenizer: SpanTokenizer) -> list[E
 
     for number, turn in enumerate(turns):
         for place, piece in enumerate(turn.pieces):
+            is_header = place < turn.num_opening
+            if place == turn.num_opening > 1:
+                write_texts()
             if isinstance(piece, str):
-                texts.append(_Text(piece, number, place == 0))
+                texts.append(_Text(piece, number, is_header))
                 continue
             write_texts()
             token, count = tokenizer.special_id(piece.token), getattr(piece, "num_tokens", 1)
             is_visual = isinstance(piece, Placeholders)
             for _ in range(count):
-                growing[number].add(token, is_header=place == 0, is_visual=is_visual)
+                growing[number].add(token, is_header=is_header, is_visual=is_visual)
             after_special, is_first = isinstance(piece, Control) and not is_first, False
     write_texts()
     return [

@@ -1,7 +1,7 @@
-"""Llama's and Vicuna's tokenizer: SentencePiece, with special tokens asked for by name only.
+"""Llama's and InternLM2's tokenizers: SentencePiece, with special tokens asked for by name only.
 
-SentencePiece puts a blank in front of a text, so a text that is cut in two has other tokens than the whole:
-who writes prompts encodes what stands between two special tokens in one go.
+Llama's puts a blank in front of a text, so a text that is cut in two has other tokens than the whole: who
+writes prompts encodes what stands between two special tokens in one go.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ class SentencePieceTokenizer:
 
         Args:
             model: the content of ``tokenizer.model``.
-            added_tokens: names and ids of tokens that the model does not have, such as placeholders. Several
-                may have one id.
+            added_tokens: names and ids of tokens that the model does not have, such as placeholders, or has
+                under another name, as InternLM2's. Several may have one id.
             legacy: whether a blank is put before the text that follows a special token, too, as transformers'
                 slow tokenizer does unless ``tokenizer_config.json`` says otherwise. Without it the blank is
                 taken away again, as by its 4.31: what is left of the first piece becomes the unknown token
@@ -34,6 +34,8 @@ class SentencePieceTokenizer:
         self._pieces = SentencePieceProcessor(model_proto=model)
         self.added_tokens = dict(added_tokens or {})
         self.legacy = legacy
+        begins_with_blank = self._pieces.encode("a", out_type=str)[0].startswith(_BLANK)
+        self._num_put_before = len(_BLANK.encode()) if begins_with_blank else 0  # bytes
 
     @property
     def model(self) -> bytes:
@@ -84,7 +86,7 @@ class SentencePieceTokenizer:
         """
         ids = list(self._pieces.encode(text))
         pieces = list(self._pieces.encode(text, out_type=str))  # where a token is unknown, what it stands for
-        position = -len(_BLANK.encode())  # the first blank is not in the text
+        position = -self._num_put_before  # the first blank is not in the text
         if ids and after_special and not self.legacy and not text.startswith(" "):
             pieces[0], position = pieces[0].removeprefix(_BLANK), 0
             ids[0] = self._pieces.piece_to_id(pieces[0])
@@ -121,7 +123,7 @@ class SentencePieceTokenizer:
         return found if self._pieces.id_to_piece(found) == token else None
 
     def _is_special(self, token: int) -> bool:
-        if token >= len(self._pieces):
+        if token >= len(self._pieces) or token in self.added_tokens.values():
             return True
         return bool(self._pieces.is_control(token) or self._pieces.is_unknown(token))
 
