@@ -55,9 +55,17 @@ class ClipTraining:
             DataError: if a conversation does not show exactly one clip, or its answer is no number.
             MediaError: if a file cannot be read.
         """
+        return self.collate([self.read(talk) for talk in conversations])
+
+    def read(self, conversation: Conversation) -> tuple[Tensor, int]:
+        """The clip of one conversation and its class, for ``collate``; raises as ``__call__``."""
+        return self._clip(conversation), _label(conversation)
+
+    def collate(self, samples: Sequence[tuple[Tensor, int]]) -> LabelledClips:
+        """A batch of clips."""
         return LabelledClips(
-            pixel_values=torch.stack([self._clip(talk) for talk in conversations]),
-            labels=torch.tensor([_label(talk) for talk in conversations]),
+            pixel_values=torch.stack([clip for clip, _ in samples]),
+            labels=torch.tensor([label for _, label in samples]),
         )
 
     def with_settings(self, **settings: Any) -> Self:

@@ -12,7 +12,7 @@ import torch
 
 from kinema.errors import ConfigError, InputError
 from kinema.processors.chat import EncodedTurn, PartTokens, Turn, turns_to_text
-from kinema.processors.collate import Sample, pad_samples
+from kinema.processors.collate import Sample, pack_samples, pad_samples
 from kinema.processors.cut import cut_sample
 from kinema.processors.inputs import ModelInputs
 from kinema.processors.inst_template import InstTemplate
@@ -71,6 +71,7 @@ class InstProcessor(ABC, Generic[Settings]):
         *,
         add_generation_prompt: bool = False,
         with_labels: bool = False,
+        pack: bool = False,
     ) -> ModelInputs:
         """Make one batch, padded on the right.
 
@@ -78,6 +79,7 @@ class InstProcessor(ABC, Generic[Settings]):
             conversations: one row each; media stand in the first turn of the user.
             add_generation_prompt: end where the assistant begins.
             with_labels: label the assistant's words and what ends them.
+            pack: put the conversations end to end into one row instead of padding.
 
         Raises:
             InputError: if a conversation holds what the model does not take, or has no label where some are
@@ -91,7 +93,20 @@ class InstProcessor(ABC, Generic[Settings]):
             self.prepare(talk, add_generation_prompt=add_generation_prompt, with_labels=with_labels)
             for talk in conversations
         ]
-        return pad_samples([one.sample for one in prepared], self.tokenizer.special_id("</s>"))
+        samples = [one.sample for one in prepared]
+        return self.pack(samples) if pack else self.collate(samples)
+
+    def read(self, conversation: Conversation) -> Sample:
+        """One conversation with labels, for ``collate`` or ``pack``; raises as ``__call__``."""
+        return self.prepare(conversation, with_labels=True).sample
+
+    def collate(self, samples: Sequence[Sample]) -> ModelInputs:
+        """A batch of a row each, padded on the right."""
+        return pad_samples(samples, self.tokenizer.special_id("</s>"))
+
+    def pack(self, samples: Sequence[Sample]) -> ModelInputs:
+        """A batch of one row, samples end to end."""
+        return pack_samples(samples)
 
     def prepare(
         self, conversation: Conversation, *, add_generation_prompt: bool = False, with_labels: bool = False

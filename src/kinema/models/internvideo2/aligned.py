@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from kinema.errors import ConfigError, DataError
 from kinema.media.audio import read_audio
@@ -19,7 +20,6 @@ from kinema.processors.augment import ClipAugmentation
 from kinema.processors.drawn_frames import FrameDraw, read_drawn_frames
 from kinema.processors.fbank import SAMPLE_RATE
 from kinema.processors.messages import AudioPart, Conversation, ImagePart, Part, TextPart, VideoPart
-from kinema.processors.text_inputs import TextInputs
 
 DEFAULT_CAPTION = "video"
 """What a caption is called that nothing asked for by name."""
@@ -56,18 +56,39 @@ class AlignedProcessor:
                 media or captions they have.
             MediaError: if a file cannot be read.
         """
-        kinds = {tuple(sorted(type(part).__name__ for part in _media(talk))) for talk in conversations}
-        names = {tuple(sorted(_captions(talk))) for talk in conversations}
+        return self.collate([self.read(talk) for talk in conversations])
+
+    def read(self, conversation: Conversation) -> "AlignedSample":
+        """One conversation, for ``collate``; raises as ``__call__``."""
+        pixels, sound = (
+            [self._read(part, conversation.seed) for part in _media(conversation) if isinstance(part, kind)]
+            for kind in (ImagePart | VideoPart, AudioPart)
+        )
+        return AlignedSample(
+            kinds=tuple(sorted(type(part).__name__ for part in _media(conversation))),
+            pixels=pixels[0] if pixels else None,
+            sound=sound[0] if sound else None,
+            captions=_captions(conversation),
+            identity=_identity(conversation),
+        )
+
+    def collate(self, samples: "Sequence[AlignedSample]") -> AlignedInputs:
+        """A batch of samples of one kind."""
+        kinds = {sample.kinds for sample in samples}
+        names = {tuple(sorted(sample.captions)) for sample in samples}
         if len(kinds) > 1 or len(names) > 1:
             raise DataError(
                 f"every batch is of one kind: these samples show {sorted(kinds)} with captions "
                 f"{sorted(names)}. Draw batches by training.order.OneKind."
             )
         return AlignedInputs(
-            pixel_values=self._stacked(conversations, ImagePart | VideoPart),
-            audio_features=self._stacked(conversations, AudioPart),
-            captions={name: self._texts(conversations, name) for name in next(iter(names))},
-            ids=torch.tensor([_identity(talk) for talk in conversations]),
+            pixel_values=_stacked([sample.pixels for sample in samples]),
+            audio_features=_stacked([sample.sound for sample in samples]),
+            captions={
+                name: self.processor.texts([sample.captions[name] for sample in samples])
+                for name in next(iter(names))
+            },
+            ids=torch.tensor([sample.identity for sample in samples]),
         )
 
     def with_settings(self, **settings: Any) -> "AlignedProcessor":
@@ -75,16 +96,7 @@ class AlignedProcessor:
         augmentation = settings.pop("augmentation", self.augmentation)
         return AlignedProcessor(self.processor.with_settings(**settings), augmentation)
 
-    def _stacked(self, conversations: Sequence[Conversation], kind: Any) -> torch.Tensor | None:
-        rows = [
-            self._read(part, talk.seed)
-            for talk in conversations
-            for part in _media(talk)
-            if isinstance(part, kind)
-        ]
-        return torch.stack(rows) if rows else None
-
-    def _read(self, part: Any, seed: int | None) -> torch.Tensor:
+    def _read(self, part: Any, seed: int | None) -> Tensor:
         if self.augmentation is not None and seed is not None:
             return self._drawn(part, np.random.default_rng(seed))
         read = {
@@ -94,7 +106,7 @@ class AlignedProcessor:
         }
         return read[type(part)](part.source)
 
-    def _drawn(self, part: Any, rng: np.random.Generator) -> torch.Tensor:
+    def _drawn(self, part: Any, rng: np.random.Generator) -> Tensor:
         settings = self.processor.config
         if isinstance(part, AudioPart):
             longest_s = settings.sound.num_samples / SAMPLE_RATE
@@ -107,8 +119,23 @@ class AlignedProcessor:
         assert settings.size is not None
         return self.augmentation(frames, settings.size, rng)
 
-    def _texts(self, conversations: Sequence[Conversation], name: str) -> TextInputs:
-        return self.processor.texts([_captions(talk)[name] for talk in conversations])
+
+class AlignedSample(NamedTuple):
+    """One conversation as tensors and captions."""
+
+    kinds: tuple[str, ...]
+    """What it shows."""
+    pixels: Tensor | None
+    """(T, 3, H, W)."""
+    sound: Tensor | None
+    """(L, mel bins)."""
+    captions: dict[str, str]
+    identity: int
+
+
+def _stacked(rows: Sequence[Tensor | None]) -> Tensor | None:
+    present = [row for row in rows if row is not None]
+    return torch.stack(present) if present else None
 
 
 def _media(talk: Conversation) -> list[Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from kinema.errors import DataError
 from kinema.models.languagebind.processor import LanguageBindProcessor, Media
@@ -26,9 +27,18 @@ class PairProcessor:
             DataError: if a conversation does not show exactly one thing, or has no answer.
             InputError: if it shows what this modality does not take.
         """
-        pixels = [self.processor.pixels(_shown(talk), talk.generator()) for talk in conversations]
-        texts = self.processor.texts([_answer(talk) for talk in conversations])
-        return PairInputs(pixel_values=torch.stack(pixels), input_ids=texts.shortened().input_ids)
+        return self.collate([self.read(talk) for talk in conversations])
+
+    def read(self, conversation: Conversation) -> tuple[Tensor, str]:
+        """What one conversation shows, and its text, for ``collate``; raises as ``__call__``."""
+        pixels = self.processor.pixels(_shown(conversation), conversation.generator())
+        return pixels, _answer(conversation)
+
+    def collate(self, samples: Sequence[tuple[Tensor, str]]) -> PairInputs:
+        """A batch of pairs."""
+        texts = self.processor.texts([text for _, text in samples])
+        pixels = torch.stack([pixels for pixels, _ in samples])
+        return PairInputs(pixel_values=pixels, input_ids=texts.shortened().input_ids)
 
     def with_settings(self, **settings: object) -> "PairProcessor":
         """The same with settings of the processor changed."""

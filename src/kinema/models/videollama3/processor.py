@@ -166,9 +166,19 @@ class VideoLLaMA3Processor:
             ).sample
             for conversation in conversations
         ]
-        if pack:
-            return pack_samples(samples)
+        return self.pack(samples) if pack else self.collate(samples)
+
+    def read(self, conversation: Conversation) -> Sample:
+        """One conversation with labels, for ``collate`` or ``pack``; raises as ``__call__``."""
+        return self.prepare(conversation, with_labels=True).sample
+
+    def collate(self, samples: Sequence[Sample]) -> ModelInputs:
+        """A batch of a row each, padded on the right."""
         return pad_samples(samples, self.tokenizer.special_id(self.config.pad_token))
+
+    def pack(self, samples: Sequence[Sample]) -> ModelInputs:
+        """A batch of one row, samples end to end."""
+        return pack_samples(samples)
 
     def prepare(
         self,
