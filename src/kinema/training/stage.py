@@ -8,6 +8,7 @@ from kinema.errors import ConfigError
 from kinema.training.losses import Loss, NextToken
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Counted, Order
+from kinema.training.packing import Packing
 from kinema.training.schedule import Cosine
 
 
@@ -28,6 +29,8 @@ class Stage:
     loss: Loss = field(default_factory=NextToken)
     schedule: Cosine = field(default_factory=Cosine)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    packing: Packing | None = None
+    """How samples are laid end to end; None pads each to the longest of its batch."""
     processor: Mapping[str, object] = field(default_factory=dict)
     """Settings of the processor that this stage changes, such as ``video_merge_size`` or ``pruning``."""
 
