@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
+from pathlib import PurePosixPath
 from typing import get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kinema.datasets.own.forms import FormName, Reading, read_row
 from kinema.datasets.own.place import Place, folder_of, locate
@@ -82,6 +84,17 @@ class OwnRecords:
         file, _ = self._place(index)
         folder = folder_of(self.files[file]) if self.media_dir is None else self.media_dir
         return Reading(media_dir=folder, prompt=self.prompt)
+
+    def write(self, indices: NDArray[np.int64], place: Place) -> None:
+        """Write some rows, in that order, to a new file of the same kind.
+
+        Raises:
+            ConfigError: if this is more than one file, or the new one has another ending.
+        """
+        (file, *others) = self.files
+        if others or PurePosixPath(str(file)).suffix != PurePosixPath(str(place)).suffix:
+            raise ConfigError(f"{place}: rows of one file go to one of the same ending; these are of {file}.")
+        self._rows[0].write(indices, place)
 
     def modality_lengths(self) -> tuple[int, ...]:
         """Words of each row, a medium counts as one; negative where it is text alone.
