@@ -1,6 +1,6 @@
 """Our CLIP towers against transformers' on the same random weights, at equal outputs, in one run.
 
-    OMP_NUM_THREADS=1 python benchmarks/clip_towers.py
+    OMP_NUM_THREADS=1 python benchmarks/clip_towers.py --clock processor
 
 Towers of ViT-L/14's widths, with fewer layers so that a run takes a minute. Outputs are compared first; then
 both sides take turns, and medians are printed. float32, sdpa attention, no gradients. transformers has no
@@ -9,8 +9,6 @@ attention over time, so a clip through our video tower has no rival.
 
 import argparse
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,8 +16,8 @@ from tempfile import TemporaryDirectory
 import torch
 import transformers
 from safetensors.torch import save_file
-from torch import Tensor
 
+from contest import CLOCKS, Contest, machine, print_contests, timed
 from kinema.hub.files import open_checkpoint
 from kinema.models.languagebind.config import NUM_FRAMES, LanguageBindConfig, Modality, languagebind_large
 from kinema.models.languagebind.config_json import write_config
@@ -28,6 +26,7 @@ from kinema.models.languagebind.model import LanguageBind
 from kinema.modules.vision.clip import CLIPVision
 
 TEXTS = 16
+ATOL = 2e-4
 
 
 def main() -> None:
@@ -37,27 +36,32 @@ def main() -> None:
     )
     parser.add_argument("--layers", type=int, default=4, help="of each tower; published are 24 and 12")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     options = parser.parse_args()
+    clock = CLOCKS[options.clock]
     ours, theirs = build(options.layers)
     pixels = torch.randn(NUM_FRAMES, 3, 224, 224)
     ids = torch.randint(1, 49000, (TEXTS, ours.config.text.max_positions))
     ids[:, -1] = ours.config.text.vocab_size - 1
     video = CLIPVision(replace(ours.config.vision, num_frames=NUM_FRAMES)).eval()
-    with torch.inference_mode():
-        compare(
+    contests = [
+        Contest(
             f"{NUM_FRAMES} images",
-            lambda: ours.vision_encoder(pixels[:, None]),
-            lambda: theirs.vision_model(pixels).pooler_output,
-            options.repeats,
-        )
-        compare(
+            timed(lambda: ours.vision_encoder(pixels[:, None]), clock),
+            {"sdpa": timed(lambda: theirs.vision_model(pixels).pooler_output, clock)},
+            atol=ATOL,
+        ),
+        Contest(
             f"{TEXTS} texts",
-            lambda: ours.text_encoder(ids),
-            lambda: theirs.text_model(ids).pooler_output,
-            options.repeats,
-        )
-        (clip,) = timed([lambda: video(pixels[None])], options.repeats)
-        print(f"{f'a clip of {NUM_FRAMES} frames':16}  ours {clip:7.3f} s")
+            timed(lambda: ours.text_encoder(ids), clock),
+            {"sdpa": timed(lambda: theirs.text_model(ids).pooler_output, clock)},
+            atol=ATOL,
+        ),
+    ]
+    print_contests(contests, options.repeats)
+    run = timed(lambda: video(pixels[None]), clock)
+    clip_s = statistics.median(run()[0] for _ in range(options.repeats))
+    print(f"\na clip of {NUM_FRAMES} frames, with attention over time: {clip_s:.3f} s\n\n{machine()}")
 
 
 def build(num_layers: int) -> tuple[LanguageBind, transformers.CLIPModel]:
@@ -79,26 +83,6 @@ def build(num_layers: int) -> tuple[LanguageBind, transformers.CLIPModel]:
         save_file(dict(theirs.state_dict()), Path(folder) / "model.safetensors")
         model_keymap(config).load_into(ours, open_checkpoint(Path(folder)))
     return ours.eval(), theirs
-
-
-def compare(name: str, ours: Callable[[], Tensor], theirs: Callable[[], Tensor], repeats: int) -> None:
-    """Check that both give the same, then print how long each takes."""
-    torch.testing.assert_close(ours(), theirs(), atol=2e-4, rtol=1e-4)
-    our_s, their_s = timed([ours, theirs], repeats)
-    print(
-        f"{name:16}  ours {our_s:7.3f} s  transformers {their_s:7.3f} s  {their_s / our_s:5.2f} times as fast"
-    )
-
-
-def timed(functions: list[Callable[[], Tensor]], repeats: int) -> list[float]:
-    """Median seconds of each, taking turns."""
-    seconds: list[list[float]] = [[] for _ in functions]
-    for _ in range(repeats):
-        for function, taken in zip(functions, seconds, strict=True):
-            start = time.perf_counter()
-            function()
-            taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in seconds]
 
 
 if __name__ == "__main__":
