@@ -5,7 +5,7 @@ from torch import nn
 from kinema.errors import ConfigError
 from kinema.hub.lora import LoraConfig
 from kinema.modules.encoder import SelfAttention
-from kinema.training.low_rank import add_low_rank, merge_low_rank
+from kinema.training.low_rank import add_low_rank, merge_low_rank, merged_tensors
 from kinema.training.optimizer import OptimizerConfig, build_optimizer
 
 TARGETS = {"*.qkv": 3, "*.out": 1}
@@ -66,7 +66,10 @@ def test_only_updates_learn_and_merging_them_changes_no_output():
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if ".low_rank." in name}
     learned = model[1](model[0](x))
+    merged = merged_tensors(model)
     assert merge_low_rank(model) == 4
+    assert merged.keys() == model.state_dict().keys()
+    assert all(torch.equal(merged[name], value) for name, value in model.state_dict().items())
     assert not any("low_rank" in name for name in model.state_dict())
     torch.testing.assert_close(model[1](model[0](x)), learned)
 

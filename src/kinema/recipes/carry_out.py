@@ -1,6 +1,7 @@
 """Carry out a recipe: from what was asked of it to a folder with a model that can be asked."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kinema.distributed.world import joined_world, rank
@@ -35,7 +36,8 @@ def carry_out(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Ru
         def save(stage: Stage) -> None:
             folder = run.out_dir / stage.name
             if rank() == 0 and not folder.exists():
-                recipe.save(loaded, folder)
+                kept = {name: stage.processor[name] for name in recipe.keeps if name in stage.processor}
+                recipe.save(replace(loaded, processor=loaded.processor.with_settings(**kept)), folder)
 
         train(loaded.model, loaded.processor, stages, run, on_stage_end=save)
     return run.out_dir / stages[-1].name

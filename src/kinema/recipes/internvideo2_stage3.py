@@ -9,44 +9,44 @@ is a scheme of its own.
 Not told anywhere, so ours: rate, batch and schedule of ``align``, which are those of ``connect``; by what the
 queries were aligned, here by captions alone, where VideoChat2 had contrast and matching beside them; the
 warm-up of ``instruct``; batch and warm-up of ``f16``, which are those of ``hd``; whether the 64 further
-queries were there before the instructions, here all are from the start. The published Q-Former drops a tenth
-of what passes through it in training; ours drops nothing.
+queries were there before the instructions, here all are from the start; nor how far the eyes' dropping of
+layers went on. The position table has the eight frames of the released files in every stage, and is
+interpolated where there are four or sixteen. The published Q-Former drops a tenth of what passes through it
+in training; ours drops nothing.
 
-    python -m kinema.recipes.internvideo2_stage3 runs/mine --media data \
-        --vision OpenGVLab/InternVideo2-Stage2_1B-224p-f4 --language mistralai/Mistral-7B-Instruct-v0.3 \
-        --align captions.json --connect captions.json --instruct talk.json
+    kinema train internvideo2_chat_8b --part vision=OpenGVLab/InternVideo2-Stage2_1B-224p-f4 \
+        --part language=mistralai/Mistral-7B-Instruct-v0.3 --data align=captions.json \
+        --data connect=captions.json --data instruct=talk.json --media data
 
 docs/training.md walks through it.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import torch
-import typer
+from torch import nn
 
-from kinema.datasets.llava import LlavaRecords
 from kinema.datasets.mixture import mixture
-from kinema.distributed.world import joined_world, rank, wait_for_all
 from kinema.errors import ConfigError
 from kinema.hub.lora import LoraConfig
 from kinema.models.internvideo2 import chat_checkpoint
 from kinema.models.internvideo2.chat import InternVideo2Chat
 from kinema.models.internvideo2.chat_processor import MODEL_FRAMES, ChatProcessor, ChatProcessorConfig
 from kinema.models.internvideo2.chat_start import assemble_chat
+from kinema.models.internvideo2.config import chat_8b
 from kinema.models.internvideo2.folders import read_pieces
-from kinema.models.registry import find_checkpoint
+from kinema.models.loaded import Loaded
+from kinema.models.registry import find_checkpoint, load_model
 from kinema.modules.connectors.qformer import QFormerConfig
 from kinema.processors.read import ReadSettings
-from kinema.recipes import own_data
-from kinema.training.loop import train
-from kinema.training.low_rank import add_low_rank, merge_low_rank
+from kinema.recipes.published_data import PublishedData, data
+from kinema.recipes.recipe import Finite, Recipe, Request, num_steps
+from kinema.training.low_rank import add_low_rank, merged_tensors
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
-from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 
@@ -100,68 +100,72 @@ _HD = Published(
 )
 _INSTRUCT = Published(bridge_rate=2e-5, eyes_rate=2e-5, updates_rate=2e-5, batch_size=256, epochs=3)
 
+Scheme = dict[str, Published]
+"""How each stage was trained, stages in order."""
 
-class Scheme(StrEnum):
-    """Whose settings."""
-
-    INTERNVIDEO2 = "internvideo2"
-    VIDEOCHAT2 = "videochat2"
-
-
-SCHEMES: dict[Scheme, dict[str, Published]] = {
-    Scheme.INTERNVIDEO2: {
-        "align": _ALIGN,
-        "connect": replace(_ALIGN, eyes_rate=4e-5),
-        "instruct": _INSTRUCT,
-        "hd": _HD,
-        "f16": replace(_HD, bridge_rate=1e-5, num_frames=16),
-    },
-    Scheme.VIDEOCHAT2: {
-        "align": _ALIGN,
-        "connect": replace(_ALIGN, eyes_rate=1e-4),
-        "instruct": _INSTRUCT,
-        "hd": replace(_HD, bridge_rate=1e-5),
-    },
+INTERNVIDEO2: Scheme = {
+    "align": _ALIGN,
+    "connect": replace(_ALIGN, eyes_rate=4e-5),
+    "instruct": _INSTRUCT,
+    "hd": _HD,
+    "f16": replace(_HD, bridge_rate=1e-5, num_frames=16),
 }
-"""Stages in order. VideoChat2 has one rate for all that learns; its batches are not told, and are those of
-the other.
+VIDEOCHAT2: Scheme = {
+    "align": _ALIGN,
+    "connect": replace(_ALIGN, eyes_rate=1e-4),
+    "instruct": _INSTRUCT,
+    "hd": replace(_HD, bridge_rate=1e-5),
+}
+"""One rate for all that learns. Its batches are not told, and are those of the other."""
 
-``connect`` learned from the captions of CC3M, WebVid-10M and, InternVideo2's alone, S-MiT; ``instruct`` from
-about two million samples of 34 sources, among them 80 thousand captions of WebVid and 100 thousand of COCO;
-for ``hd`` came ShareGPT4Video, PerceptionTest, TVQA, NTU-RGB-D, EgoTaskQA and grounding sets.
-"""
+_CAPTIONS = (data("captioned images", 3.0, "CC3M"), data("captioned clips", 9.7, "WebVid-10M"))
+_INSTRUCTIONS = PublishedData(
+    groups=(
+        data(
+            "talk about images and clips, of 34 sources",
+            1.9,
+            "MVBench's instructions, with 80 thousand captions of WebVid, 100 thousand of COCO, and S-MiT",
+        ),
+    )
+)
+DATA: dict[str, PublishedData] = {
+    "connect": PublishedData(groups=(*_CAPTIONS, data("clips with what is said of them", 0.5, "S-MiT"))),
+    "instruct": _INSTRUCTIONS,
+}
+"""As far as it is counted anywhere; CC3M and S-MiT by what their makers say. For ``hd`` came ShareGPT4Video,
+PerceptionTest, TVQA, NTU-RGB-D, EgoTaskQA and grounding sets."""
 
 
-def chat_stages(
-    data: Mapping[str, LlavaRecords],
-    *,
-    scheme: Scheme = Scheme.INTERNVIDEO2,
-    batch_size: int | None = None,
-) -> list[Stage]:
-    """The stages for which there are data, in order.
-
-    Args:
-        data: what stages learn from, by their names: captions of images and clips, later talk about them.
-        scheme: whose rates.
-        batch_size: samples a step, of all processes together; None for the published numbers.
+def chat_stage(scheme: Scheme, name: str, source: Finite | PublishedData, request: Request) -> Stage:
+    """One of a scheme; epochs as published.
 
     Raises:
-        ConfigError: if there is no such stage, or data do not fill a batch.
-        DataError: if a file of records is broken, or there are none.
+        ConfigError: if the data do not fill a batch.
     """
-    stages = SCHEMES[scheme]
-    if unknown := sorted(data.keys() - stages.keys()):
-        raise ConfigError(f"{scheme} has no stage {', '.join(unknown)}; it has {', '.join(stages)}.")
-    return [
-        _stage(name, published, data[name], batch_size or published.batch_size)
-        for name, published in stages.items()
-        if name in data
-    ]
+    published = scheme[name]
+    batch_size = request.batch_size or published.batch_size
+    rates = dict.fromkeys(BRIDGE, published.bridge_rate)
+    if published.eyes_rate is not None:
+        rates |= dict.fromkeys(EYES, published.eyes_rate)
+    if published.updates_rate is not None:
+        rates |= dict.fromkeys(UPDATES, published.updates_rate)
+    reading = ReadSettings(fps=None, max_frames=published.num_frames, sampling="internvideo2_segment")
+    return Stage(
+        name=name,
+        learning_rates=rates,
+        data=source.as_mixture() if isinstance(source, PublishedData) else mixture((source, 1.0)),
+        num_steps=num_steps(source, batch_size, request.epochs or published.epochs, name),
+        batch_size=batch_size,
+        order=Shuffled(len(source)),
+        schedule=Cosine(warmup_ratio=published.warmup_ratio, final_ratio=0.05),
+        optimizer=OPTIMIZER,
+        processor={"reading": reading, "max_tiles": published.max_tiles, "max_length": MAX_LENGTH},
+    )
 
 
 def start_chat(
     vision: Path, language: Path, *, bridge: QFormerConfig | None = None, seed: int = 42
-) -> tuple[InternVideo2Chat, ChatProcessor]:
+) -> Loaded[InternVideo2Chat, ChatProcessor]:
     """What the first stage starts from, with its processor; float32, as training needs it.
 
     Args:
@@ -182,150 +186,75 @@ def start_chat(
         patch_size=model.config.vision.patch_size,
         tokens_per_view=model.config.bridge.num_tokens,
     )
-    return model, ChatProcessor(pieces, settings)
+    processor = ChatProcessor(pieces, settings)
+    return Loaded(model=model, processor=processor, generation=None, folder=language)
 
 
-def train_chat(
-    model: InternVideo2Chat, processor: ChatProcessor, stages: Sequence[Stage], run: RunConfig
-) -> None:
-    """Go through the stages; each leaves a whole model in a folder of ``run.out_dir`` with its name.
-
-    Updates are merged where a stage ends, and the next one's begin at zero beside them. A run that was
-    stopped goes on where it was.
-
-    Args:
-        model: trained in place.
-        processor: a stage changes frames and tiles, which are saved with its model.
-        stages: see ``chat_stages``.
-        run: where and how.
-    """
-    with joined_world(run.device):
-        for stage in stages:
-            folder = run.out_dir / stage.name
-            prepare(model, stage, seed=run.seed)
-            if folder.exists():
-                merge_low_rank(model)
-                model.load_state_dict(chat_checkpoint.load_chat(folder).state_dict())
-                continue
-            train(model, processor, [stage], replace(run, out_dir=run.out_dir / f"{stage.name}_run"))
-            merge_low_rank(model)
-            seen = {name: value for name, value in stage.processor.items() if name != "max_length"}
-            if rank() == 0:
-                chat_checkpoint.save_chat(model, processor.with_settings(**seen), folder)
-            wait_for_all()
-
-
-def prepare(model: InternVideo2Chat, stage: Stage, *, seed: int = 42) -> None:
-    """Give a model what a stage needs, in place: positions of as many frames, and updates if it learns them.
-
-    Args:
-        model: as the stage before left it, updates merged.
-        stage: one of ``chat_stages``.
-        seed: of the updates.
-    """
-    reading = stage.processor["reading"]
-    assert isinstance(reading, ReadSettings)
-    eyes = model.vision_encoder
-    if eyes.config.num_frames != reading.max_frames:
-        eyes.resize_positions(num_frames=reading.max_frames, image_size=eyes.config.image_size)
-        model.config = replace(model.config, vision=eyes.config)
-    if set(UPDATES) & stage.learning_rates.keys():
-        generator = torch.Generator().manual_seed(seed)
-        add_low_rank(model, _targets(model), LORA, dropout=LORA_DROPOUT, generator=generator)
-
-
-def _targets(model: InternVideo2Chat) -> dict[str, int | tuple[int, ...]]:
-    """Every matrix of the layers and the head, fused ones by their parts: q, k and v, gate and up."""
+def with_updates(model: InternVideo2Chat, *, seed: int = 42) -> InternVideo2Chat:
+    """Put low-rank updates beside every matrix of the language model's layers and its head, in place."""
     language = model.config.language
     heads = (language.num_heads, language.num_kv_heads, language.num_kv_heads)
-    return {
+    targets: dict[str, int | tuple[int, ...]] = {
         "language_model.layers.*.attention.qkv": tuple(count * language.head_dim for count in heads),
         "language_model.layers.*.attention.out": 1,
         "language_model.layers.*.mlp.gate_up": 2,
         "language_model.layers.*.mlp.down": 1,
         "language_model.lm_head": 1,
     }
+    generator = torch.Generator().manual_seed(seed)
+    add_low_rank(model, targets, LORA, dropout=LORA_DROPOUT, generator=generator)
+    return model
 
 
-def _stage(name: str, published: Published, data: LlavaRecords, batch_size: int) -> Stage:
-    own_data.expect_full_batch(name, len(data), batch_size)
-    rates = dict.fromkeys(BRIDGE, published.bridge_rate)
-    if published.eyes_rate is not None:
-        rates |= dict.fromkeys(EYES, published.eyes_rate)
-    if published.updates_rate is not None:
-        rates |= dict.fromkeys(UPDATES, published.updates_rate)
-    reading = ReadSettings(fps=None, max_frames=published.num_frames, sampling="internvideo2_segment")
-    return Stage(
+def _outline(request: Request) -> nn.Module:
+    if request.model is not None:
+        outline = chat_checkpoint.load_outline(find_checkpoint(request.model), dtype=torch.float32)
+        return with_updates(outline.model)
+    with torch.device("meta"):
+        model = InternVideo2Chat(chat_8b())
+    return with_updates(model)
+
+
+def _start(request: Request) -> Loaded[InternVideo2Chat, ChatProcessor]:
+    if request.model is not None:
+        loaded = load_model(request.model, dtype=torch.float32)
+        if not isinstance(loaded.model, InternVideo2Chat):
+            raise ConfigError(f"{request.model} is no InternVideo2-Chat.")
+    else:
+        vision, language = (find_checkpoint(request.parts[name]) for name in ("vision", "language"))
+        loaded = start_chat(vision, language, seed=request.seed)
+    with_updates(loaded.model, seed=request.seed)
+    return loaded
+
+
+def _save(loaded: Loaded[Any, Any], folder: Path) -> None:
+    """With the updates merged in what is written; the model goes on learning them."""
+    with torch.device("meta"):
+        whole = InternVideo2Chat(loaded.model.config)
+    whole.load_state_dict(merged_tensors(loaded.model), assign=True)
+    chat_checkpoint.save_chat(whole, loaded.processor, folder)
+
+
+def _recipe(name: str, summary: str, scheme: Scheme) -> Recipe:
+    return Recipe(
         name=name,
-        learning_rates=rates,
-        data=mixture((data, 1.0)),
-        num_steps=len(data) // batch_size * published.epochs,
-        batch_size=batch_size,
-        order=Shuffled(len(data)),
-        schedule=Cosine(warmup_ratio=published.warmup_ratio, final_ratio=0.05),
-        optimizer=OPTIMIZER,
-        processor={"reading": reading, "max_tiles": published.max_tiles, "max_length": MAX_LENGTH},
+        summary=summary,
+        data={stage: DATA.get(stage) for stage in scheme},
+        parts={
+            "vision": "OpenGVLab/InternVideo2-Stage2_1B-224p-f4",
+            "language": "mistralai/Mistral-7B-Instruct-v0.3",
+        },
+        outline=_outline,
+        start=_start,
+        stage=partial(chat_stage, scheme),
+        save=_save,
+        keeps=("reading", "max_tiles"),
     )
 
 
-def _start(
-    model: str | None, vision: str | None, language: str | None, seed: int
-) -> tuple[InternVideo2Chat, ChatProcessor]:
-    if model is not None and vision is None and language is None:
-        loaded = chat_checkpoint.load(find_checkpoint(model), dtype=torch.float32)
-        return loaded.model, loaded.processor
-    if model is not None or vision is None or language is None:
-        raise ConfigError("a run begins from --vision and --language, or from --model alone.")
-    return start_chat(find_checkpoint(vision), find_checkpoint(language), seed=seed)
-
-
-Files = Annotated[list[Path] | None, typer.Option(help="LLaVA-format .json or .jsonl; repeatable.")]
-
-
-def _main(
-    out_dir: own_data.OutDir,
-    *,
-    media: own_data.Media,
-    align: Files = None,
-    connect: Files = None,
-    instruct: Files = None,
-    hd: Files = None,
-    f16: Files = None,
-    vision: Annotated[
-        str | None, typer.Option(help="InternVideo2 of stage 2 to begin from: hub id, file or folder.")
-    ] = None,
-    language: Annotated[str | None, typer.Option(help="Mistral, likewise.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A whole InternVideo2-Chat to go on from, instead of these two.")
-    ] = None,
-    scheme: Annotated[Scheme, typer.Option(help="Whose rates.")] = Scheme.INTERNVIDEO2,
-    batch: Annotated[
-        int | None, typer.Option(help="Samples a step, of all processes together; default as published.")
-    ] = None,
-    at_once: Annotated[
-        int | None, typer.Option(help="Samples that a process takes together; a larger batch comes in parts.")
-    ] = None,
-    device: own_data.Device = None,
-    workers: own_data.Workers = 4,
-    seed: own_data.Seed = 42,
-) -> None:
-    """Train InternVideo2-Chat on your own data by the published stages, those whose data are given.
-
-    OUT/connect, OUT/instruct and so on are whole models, OUT/connect_run/log.jsonl tells how losses fall.
-    """
-    with own_data.shown_run():
-        run = replace(own_data.own_run(out_dir, device, workers, seed), max_samples_at_once=at_once)
-        files = {"align": align, "connect": connect, "instruct": instruct, "hd": hd, "f16": f16}
-        data = {
-            name: LlavaRecords(files=tuple(paths), media_dir=media) for name, paths in files.items() if paths
-        }
-        if not data:
-            options = ", ".join(f"--{name}" for name in files)
-            raise ConfigError(f"there is nothing to learn from; pass {options} or several of them.")
-        stages = chat_stages(data, scheme=scheme, batch_size=batch)
-        begun, processor = _start(model, vision, language, seed)
-        train_chat(begun, processor, stages, run)
-
-
-if __name__ == "__main__":
-    typer.run(_main)
+INTERNVIDEO2_CHAT_8B = _recipe(
+    "internvideo2_chat_8b",
+    "InternVideo2-Chat-8B: queries, eyes, instructions, tiles (arXiv 2403.15377)",
+    INTERNVIDEO2,
+)
+VIDEOCHAT2_8B = _recipe("videochat2_8b", "the same by the rates of VideoChat2 (arXiv 2311.17005)", VIDEOCHAT2)

@@ -78,6 +78,8 @@ class Recipe:
     stage: StageBuilder
     save: Callable[[Loaded[Any, Any], Path], None]
     """Writes what ``start`` gave, trained since, as a folder."""
+    keeps: tuple[str, ...] = ()
+    """Settings of a stage's processor that are saved with the model it leaves: how media are to be seen."""
 
     def stages(self, request: Request) -> list[Stage]:
         """The stages for which the request has data, in order; the published ones where it has none at all.

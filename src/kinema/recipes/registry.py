@@ -10,6 +10,8 @@ _HOMES = {
     "videollama3_2b": "kinema.recipes.videollama3:VIDEOLLAMA3_2B",
     "videollama3_7b": "kinema.recipes.videollama3:VIDEOLLAMA3_7B",
     "video_llava_7b": "kinema.recipes.video_llava:VIDEO_LLAVA_7B",
+    "internvideo2_chat_8b": "kinema.recipes.internvideo2_stage3:INTERNVIDEO2_CHAT_8B",
+    "videochat2_8b": "kinema.recipes.internvideo2_stage3:VIDEOCHAT2_8B",
 }
 
 

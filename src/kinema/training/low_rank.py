@@ -78,6 +78,11 @@ class LowRankLinear(Linear):
         """(..., D) -> (..., D_out)."""
         return super().forward(x) + self.low_rank(x)
 
+    def merged_weight(self) -> Tensor:
+        """(D_out, D), with the update in it, summed in float32."""
+        merged = self.weight.float() + self.low_rank.update()
+        return merged.to(self.weight.dtype).detach()
+
 
 def add_low_rank(
     model: nn.Module,
@@ -117,10 +122,19 @@ def merge_low_rank(model: nn.Module) -> int:
     Returns:
         How many layers had one.
     """
-    layers = {name: module for name, module in model.named_modules() if isinstance(module, LowRankLinear)}
+    layers = _layers(model)
     for name, layer in layers.items():
         plain = Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
-        merged = (layer.weight.float() + layer.low_rank.update()).to(layer.weight.dtype)
-        plain.weight, plain.bias = nn.Parameter(merged.detach()), layer.bias
+        plain.weight, plain.bias = nn.Parameter(layer.merged_weight()), layer.bias
         model.set_submodule(name, plain)
     return len(layers)
+
+
+def merged_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors that a model would have after ``merge_low_rank``, by their names; it keeps its updates."""
+    tensors = {name: tensor for name, tensor in model.state_dict().items() if ".low_rank." not in name}
+    return tensors | {f"{name}.weight": layer.merged_weight() for name, layer in _layers(model).items()}
+
+
+def _layers(model: nn.Module) -> dict[str, LowRankLinear]:
+    return {name: module for name, module in model.named_modules() if isinstance(module, LowRankLinear)}
