@@ -4,6 +4,7 @@ import pytest
 from kinema.datasets.toybox import ToyboxImages, ToyboxText, ToyboxVideos, draw_size
 from kinema.media.frames import FrameBatch
 from kinema.processors.messages import ImagePart, TextPart, VideoPart
+from kinema.toybox.captions import DETAILED_PROMPT, SHORT_PROMPT
 
 
 def test_a_video_sample_shows_one_frame_a_second_and_asks_several_questions():
@@ -29,6 +30,16 @@ def test_an_image_sample_shows_one_picture():
 def test_a_text_sample_holds_no_media():
     conversation = ToyboxText().sample(0, np.random.default_rng(0))
     assert all(isinstance(part, TextPart) for message in conversation.messages for part in message.parts)
+
+
+def test_a_caption_may_be_asked_for_in_words_too():
+    plain, captioned = ToyboxText(num_questions=2), ToyboxText(num_questions=2, caption_share=1.0)
+    said = [
+        [message.text for message in source.sample(0, np.random.default_rng(0)).messages]
+        for source in (plain, captioned)
+    ]
+    assert [len(messages) for messages in said] == [4, 6]
+    assert any(text.endswith((SHORT_PROMPT, DETAILED_PROMPT)) for text in said[1])
 
 
 @pytest.mark.parametrize("source", [ToyboxText(), ToyboxImages(), ToyboxVideos()])

@@ -32,12 +32,17 @@ class ToyboxText:
 
     level: int = 1
     num_questions: int = 16
+    caption_share: float = 0.0
+    """Share of samples in which a caption is asked for as well: what aligning a connector by captions needs
+    the language model to know."""
     split: str = "train"
 
     def sample(self, index: int, rng: np.random.Generator) -> Conversation:
         """The detailed caption in the first turn, then questions."""
         scene = make_scene(_seed(rng), level=self.level, split=self.split)
         turns = [(question.text, question.answer) for question in questions(scene, rng, self.num_questions)]
+        if rng.random() < self.caption_share:
+            turns.insert(_place(rng, len(turns)), _captioned(scene, rng))
         return talk((TextPart(text=detailed_caption(scene) + "\n"),), turns)
 
 
