@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from clip_vocabulary import small_tokenizer
 from command_line import run
@@ -16,6 +17,8 @@ import kinema
 from kinema.models.languagebind.config import Modality
 from kinema.processors.clip_text import CLIPTokenizer
 from kinema.recipes import languagebind
+from kinema.recipes.recipe import Request
+from kinema.recipes.video_llava import VIDEO_LLAVA_7B
 from kinema.toybox import make_scene, short_caption, write_clip
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*texts have over:kinema.errors.ModelWarning")
@@ -94,6 +97,25 @@ def test_the_second_stage_can_go_on_from_a_whole_model(trained, data, tmp_path):
     assert outcome.exit_code == 0, outcome.stderr
     assert (tmp_path / "more/tune/config.json").is_file()
     assert not (tmp_path / "more/align").exists()
+
+
+def test_a_projector_of_the_first_stage_takes_the_place_of_one_of_chance(parts, tmp_path):
+    named = {"language": "vicuna", "image": "image", "video": "video"}
+    begin = {name: str(parts / folder) for name, folder in named.items()}
+    connector = VIDEO_LLAVA_7B.start(Request(parts=begin)).model.connector
+    published = {"fc1": "model.mm_projector.0", "fc2": "model.mm_projector.2"}
+    other = {
+        f"{published[layer]}.{kind}": tensor + 1
+        for (layer, kind), tensor in (
+            (key.split("."), value) for key, value in connector.state_dict().items()
+        )
+    }
+    torch.save(other, tmp_path / "mm_projector.bin")
+    request = Request(parts={**begin, "projector": str(tmp_path)})
+    VIDEO_LLAVA_7B.expect_start(request)
+    taken = VIDEO_LLAVA_7B.start(request).model.connector
+    assert torch.equal(taken.fc1.weight, other["model.mm_projector.0.weight"])
+    assert torch.equal(taken.fc2.bias, other["model.mm_projector.2.bias"])
 
 
 def test_a_model_that_is_not_whole_is_no_start(data, tmp_path):

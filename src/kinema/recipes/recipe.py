@@ -71,6 +71,8 @@ class Recipe:
     """What each stage was published to learn from, stages in order; None where it is always one's own."""
     parts: Mapping[str, str]
     """What a run starts from: what each part is, with an example."""
+    optional_parts: Mapping[str, str] = field(default_factory=dict)
+    """What may be given beside them, likewise; without it, it is drawn."""
     outline: Callable[[Request], nn.Module]
     """The model with shapes only, for a plan; the published size where the request names none."""
     start: Callable[[Request], Loaded[Any, Any]]
@@ -104,9 +106,10 @@ class Recipe:
 
     def expect_start(self, request: Request) -> None:
         """Raise ``ConfigError`` where a request names neither a whole model nor all parts, or both."""
-        if unknown := sorted(request.parts.keys() - self.parts.keys()):
+        known = {**self.parts, **self.optional_parts}
+        if unknown := sorted(request.parts.keys() - known.keys()):
             raise ConfigError(
-                f"{self.name} has no part {', '.join(unknown)}; it has {', '.join(self.parts) or 'none'}."
+                f"{self.name} has no part {', '.join(unknown)}; it has {', '.join(known) or 'none'}."
             )
         lacking = [
             f"--part {name}=... ({self.parts[name]})" for name in self.parts if name not in request.parts

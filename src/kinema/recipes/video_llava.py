@@ -114,6 +114,8 @@ def _start(request: Request) -> Loaded[VideoLLaVA, VideoLLaVAProcessor]:
     generator = torch.Generator().manual_seed(request.seed)
     tokenizer = load_tokenizer(language, OFFICIAL_PLACEHOLDERS)
     model = assemble(language, towers, generator, dtype=torch.float32)
+    if projector := request.parts.get("projector"):
+        checkpoint.load_connector(model.connector, find_checkpoint(projector))
     settings = fitted_settings(VideoLLaVAProcessorConfig(), model.config)
     return Loaded(
         model=model, processor=VideoLLaVAProcessor(tokenizer, settings), generation=None, folder=language
@@ -129,6 +131,7 @@ VIDEO_LLAVA_7B = Recipe(
         "image": "LanguageBind/LanguageBind_Image",
         "video": "LanguageBind/LanguageBind_Video_merge",
     },
+    optional_parts={"projector": "LanguageBind/Video-LLaVA-Pretrain-7B"},
     outline=_outline,
     start=_start,
     stage=video_llava_stage,

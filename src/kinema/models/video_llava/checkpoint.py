@@ -103,12 +103,17 @@ def load_weights(
     return _load(config, layout, files, dtype=dtype, device=device)
 
 
-def load_connector(connector: MLPConnector, file: Path) -> None:
-    """Replace the weights of a connector by those of ``mm_projector.bin``, which the first stage saves.
+def load_connector(connector: MLPConnector, source: Path) -> None:
+    """Replace the weights of a connector by those of a projector that the original's first stage saved.
 
-    Dtype and device stay those of the connector.
+    Args:
+        connector: keeps its dtype and device.
+        source: ``mm_projector.bin``, or a folder that holds no other weights.
+
+    Raises:
+        WeightsError: if it is another's, or of another size.
     """
-    files = open_checkpoint(file)
+    files = open_checkpoint(source)
     weight = connector.fc1.weight
     keymap = connector_keymap(files.shapes)
     keymap.load_into(connector, files, dtype=weight.dtype, device=weight.device)
