@@ -11,7 +11,7 @@ import torch
 
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
-from kinema.hub.files import open_checkpoint, read_json
+from kinema.hub.files import read_json
 from kinema.hub.generation import GenerationDefaults
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.captioner import AudioCaptioner, CaptionerConfig
@@ -25,7 +25,7 @@ from kinema.models.internvideo2.config_json import (
 )
 from kinema.models.internvideo2.file_kinds import CAPTIONER_TYPE
 from kinema.models.internvideo2.folders import read_generation, read_pieces, write_folder
-from kinema.models.internvideo2.weights import load_network
+from kinema.models.internvideo2.weights import load_network, open_own
 from kinema.models.loaded import Loaded
 
 
@@ -43,7 +43,7 @@ def load_captioner(
         WeightsError: if anything is missing, left over or of another shape, naming it.
     """
     config = _sizes(folder)
-    files = open_checkpoint(folder)
+    files = open_own(folder)
     return load_network(lambda: AudioCaptioner(config), captioner_keymap(config), files, dtype, device)
 
 

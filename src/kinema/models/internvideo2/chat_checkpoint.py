@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
-from kinema.hub.files import TensorSource, open_checkpoint
+from kinema.hub.files import TensorSource
 from kinema.hub.generation import GenerationDefaults
 from kinema.hub.lora import LoraConfig, LoraFiles
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
@@ -19,7 +19,7 @@ from kinema.models.internvideo2.chat_shapes import chat_sizes
 from kinema.models.internvideo2.config_json import build_config, processor_settings, write_config
 from kinema.models.internvideo2.file_kinds import CHAT_TYPE
 from kinema.models.internvideo2.folders import read_generation, read_pieces, write_folder
-from kinema.models.internvideo2.weights import load_network, sizes_of
+from kinema.models.internvideo2.weights import load_network, open_own, sizes_of
 from kinema.models.loaded import Loaded
 from kinema.models.parts import folder_of
 
@@ -55,7 +55,7 @@ def load_chat(
     Raises:
         WeightsError: if anything is missing, left over or of another shape, naming it.
     """
-    files = _merged(open_checkpoint(source))
+    files = _merged(open_own(source))
     config = sizes_of(
         source,
         CHAT_TYPE,
@@ -103,7 +103,7 @@ def load_outline(
 
 def _sizes_of_weights(folder: Path) -> ChatConfig:
     try:
-        files = open_checkpoint(folder)
+        files = open_own(folder)
     except WeightsError as error:
         raise WeightsError(f"only the weights of this model tell its sizes; load it once. {error}") from error
     return chat_sizes(_merged(files).shapes)

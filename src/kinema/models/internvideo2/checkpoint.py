@@ -46,6 +46,7 @@ from kinema.models.internvideo2.vision_checkpoint import (
     load_tower,
     load_videomae,
 )
+from kinema.models.internvideo2.weights import open_own
 from kinema.models.loaded import Loaded
 from kinema.models.parts import MissingPart, folder_of, has_vocabulary
 
@@ -182,7 +183,7 @@ def _model_type(source: Path) -> str:
     """By the config, or where that does not know by the keys."""
     model_type = _config_type(source)
     if model_type not in _KINDS:
-        model_type = recognise(open_checkpoint(source).shapes) or model_type
+        model_type = recognise(open_own(source).shapes) or model_type
     if model_type not in _KINDS:
         raise WeightsError(f"{source}: {model_type!r} is not one of {', '.join(_KINDS)}.")
     return model_type

@@ -10,7 +10,7 @@ import torch
 
 from kinema.errors import ConfigError
 from kinema.hub.card import ModelCard
-from kinema.hub.files import open_checkpoint, read_json
+from kinema.hub.files import read_json
 from kinema.hub.tokenizer import load_tokenizer
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.clip import InternVideo2CLIP, InternVideo2CLIPConfig
@@ -26,7 +26,7 @@ from kinema.models.internvideo2.config_json import (
 )
 from kinema.models.internvideo2.file_kinds import CLIP_TYPE, is_trained_part
 from kinema.models.internvideo2.folders import read_pieces, write_folder
-from kinema.models.internvideo2.weights import load_network, sizes_of
+from kinema.models.internvideo2.weights import load_network, open_own, sizes_of
 from kinema.models.loaded import Loaded
 from kinema.models.parts import check_vocabulary, folder_of
 from kinema.processors.clip_text import CLIPTokenizer
@@ -55,7 +55,7 @@ def load_clip(
     Raises:
         WeightsError: if anything is missing, left over or of another shape, naming it.
     """
-    files = open_checkpoint(source)
+    files = open_own(source)
     config = sizes_of(
         source,
         CLIP_TYPE,
@@ -81,7 +81,7 @@ def load(
     together with them; and ``tokenizer``, where the vocabulary is not beside the weights.
     """
     apart = parts or {}
-    if is_trained_part(open_checkpoint(source).shapes):
+    if is_trained_part(open_own(source).shapes):
         model = assemble_clip(apart["vision"], apart["text"], source, dtype=dtype, device=device)
     else:
         model = load_clip(source, dtype=dtype, device=device)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from kinema.errors import ConfigError, WeightsError
 from kinema.hub.files import read_json
+from kinema.models.family_names import named_type
 
 Config = TypeVar("Config")
 
@@ -24,7 +25,7 @@ def parse_config(content: Mapping[str, Any], model_type: str, kind: type[Config]
         WeightsError: if it is of another model, or a field is missing, unknown or cannot work.
     """
     if content.get("model_type") != model_type:
-        raise WeightsError(f"config.json is of {content.get('model_type')!r}, expected {model_type!r}.")
+        raise WeightsError(f"config.json says {named_type(content)}, expected InternVideo2's {model_type!r}.")
     sizes = content.get("sizes")
     if not isinstance(sizes, dict):
         raise WeightsError("config.json has no sizes; is it the file of this model?")

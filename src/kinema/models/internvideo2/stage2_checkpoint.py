@@ -12,7 +12,7 @@ import torch
 
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
-from kinema.hub.files import open_checkpoint, read_json
+from kinema.hub.files import read_json
 from kinema.hub.tokenizer import load_tokenizer
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.config_json import (
@@ -28,7 +28,7 @@ from kinema.models.internvideo2.stage2_keys import stage2_keymap
 from kinema.models.internvideo2.stage2_processor import Stage2Processor, Stage2ProcessorConfig
 from kinema.models.internvideo2.stage2_shapes import stage2_sizes
 from kinema.models.internvideo2.stage2_towers import FilmTower, SoundTower
-from kinema.models.internvideo2.weights import load_network, sizes_of
+from kinema.models.internvideo2.weights import load_network, open_own, sizes_of
 from kinema.models.loaded import Loaded
 from kinema.models.parts import check_vocabulary, folder_of
 from kinema.processors.bert_text import BertTokenizer
@@ -56,7 +56,7 @@ def load_stage2(
     Raises:
         WeightsError: if anything is missing, left over or of another shape, naming it.
     """
-    files = open_checkpoint(source)
+    files = open_own(source)
     config = sizes_of(
         source,
         STAGE2_TYPE,

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from kinema.hub.config_fields import required_field
-from kinema.hub.files import TensorSource, open_checkpoint, read_json
+from kinema.hub.files import TensorSource, read_json
 from kinema.hub.keymap import Ignore, KeyMap, Rule
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
 from kinema.models.internvideo2.classifier import ClassifierConfig, InternVideo2Classifier
@@ -35,7 +35,7 @@ from kinema.models.internvideo2.vision_shapes import (
     videomae_sizes,
     vision_sizes,
 )
-from kinema.models.internvideo2.weights import load_network, sizes_of
+from kinema.models.internvideo2.weights import load_network, open_own, sizes_of
 from kinema.modules.vision.internvideo2 import InternVideo2Tower, InternVideo2VisionConfig
 from kinema.modules.vision.videomae import AttentionForm, VideoMAE
 
@@ -60,7 +60,7 @@ def load_student(
     Raises:
         WeightsError: if anything is missing, left over or of another shape, naming it.
     """
-    files = open_checkpoint(source)
+    files = open_own(source)
     prefix = _prefix(files)
     config = sizes_of(
         source,
@@ -87,7 +87,7 @@ def load_tower(
 
     InternVL's file has it too: it is stage 1's CLIP teacher.
     """
-    files = open_checkpoint(source)
+    files = open_own(source)
     prefix = _prefix(files)
     vision = _saved_vision(source)
     if vision is None:
@@ -108,7 +108,7 @@ def load_classifier(
     device: torch.device | str = "cpu",
 ) -> InternVideo2Classifier:
     """A fine-tuned or probed encoder with its head; arguments and errors as for ``load_student``."""
-    files = open_checkpoint(source)
+    files = open_own(source)
     config = sizes_of(
         source,
         CLASSIFIER_TYPE,
@@ -128,7 +128,7 @@ def load_videomae(
     device: torch.device | str = "cpu",
 ) -> VideoMAE:
     """VideoMAE V2's encoder, stage 1's MAE teacher; other arguments and errors as for ``load_student``."""
-    files = open_checkpoint(source)
+    files = open_own(source)
     config = replace(videomae_sizes(files.shapes, num_heads=num_heads), attention=attention)
     keymap = videomae_keymap(config.patch_size)
     return load_network(lambda: VideoMAE(config), keymap, files, dtype, device)

@@ -8,12 +8,29 @@ import torch
 from torch import nn
 
 from kinema.errors import WeightsError
-from kinema.hub.files import TensorSource, read_json
+from kinema.hub.files import TensorSource, open_checkpoint, read_json
 from kinema.hub.keymap import KeyMap
+from kinema.models.family_names import family_title, named_type
 from kinema.models.internvideo2.config_json import parse_config
 
 Config = TypeVar("Config")
 Module = TypeVar("Module", bound=nn.Module)
+
+
+def open_own(source: Path) -> TensorSource:
+    """The tensors of a file, or of a folder; none is read.
+
+    Raises:
+        WeightsError: if the folder has a ``config.json`` of another family, or no whole checkpoint.
+    """
+    path = source / "config.json"
+    content = read_json(path) if path.is_file() else {}
+    if family_title(content) not in (None, "InternVideo2"):
+        raise WeightsError(
+            f"{source}: config.json says {named_type(content)}, expected InternVideo2; kinema.load takes "
+            "models of any family."
+        )
+    return open_checkpoint(source)
 
 
 def sizes_of(source: Path, model_type: str, kind: type[Config], inferred: Callable[[], Config]) -> Config:

@@ -10,6 +10,7 @@ from kinema.errors import WeightsError
 from kinema.hub.config_fields import expect_field, required_field
 from kinema.hub.lora import LoraConfig
 from kinema.models.clip_json import parse_vision, tower_fields, tower_sizes, vision_fields_of
+from kinema.models.family_names import named_type
 from kinema.models.languagebind.config import LanguageBindConfig, Modality
 from kinema.modules.text.clip import CLIPTextConfig
 
@@ -26,7 +27,7 @@ def parse_config(content: Mapping[str, Any]) -> LanguageBindConfig:
     model_type = content.get("model_type")
     if model_type not in MODEL_TYPES:
         raise WeightsError(
-            f"model_type {model_type!r} is not LanguageBind, which is one of {', '.join(MODEL_TYPES)}."
+            f"model_type {named_type(content)} is not LanguageBind, which is one of {', '.join(MODEL_TYPES)}."
         )
     modality = MODEL_TYPES[str(model_type)]
     return LanguageBindConfig(

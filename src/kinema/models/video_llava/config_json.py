@@ -11,6 +11,7 @@ from kinema.errors import WeightsError
 from kinema.hub.config_fields import expect_field, required_field
 from kinema.models.clip_json import parse_vision, tower_sizes, vision_fields_of
 from kinema.models.decoder_json import decoder_fields, parse_decoder_config
+from kinema.models.family_names import named_type
 from kinema.models.languagebind.config import PUBLISHED, Modality, languagebind_large
 from kinema.models.video_llava.config import VideoLLaVAConfig, vicuna_7b
 from kinema.models.video_llava.keys import Layout
@@ -42,7 +43,7 @@ def parse_layout(content: Mapping[str, Any]) -> Layout:
             "reads Video-LLaVA, whose config.json shares the model_type and names a video tower."
         )
     raise WeightsError(
-        f"model_type {model_type!r} is not Video-LLaVA, which is {TRANSFORMERS_TYPE!r}, or "
+        f"model_type {named_type(content)} is not Video-LLaVA, which is {TRANSFORMERS_TYPE!r}, or "
         f"{OFFICIAL_TYPES[0]!r} with mm_video_tower."
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from kinema.errors import WeightsError
 from kinema.hub.config_fields import expect_field, required_field
 from kinema.models.decoder_json import TIED, decoder_fields, parse_decoder_config, parse_rope_theta
+from kinema.models.family_names import named_type
 from kinema.models.videollama3.config import VideoLLaMA3Config, siglip_navit
 from kinema.models.videollama3.keys import Layout
 from kinema.modules.language.decoder import DecoderConfig
@@ -39,7 +40,8 @@ def parse_config(content: Mapping[str, Any]) -> VideoLLaMA3Config:
         vision = parse_vision_config(required_field(content, "vision_config"))
         return VideoLLaMA3Config(vision=vision, language=parse_decoder_config(text, attention_bias=True))
     raise WeightsError(
-        f"model_type {model_type!r} is not VideoLLaMA3, which is {OFFICIAL_TYPE!r} or {TRANSFORMERS_TYPE!r}."
+        f"model_type {named_type(content)} is not VideoLLaMA3, which is {OFFICIAL_TYPE!r} or "
+        f"{TRANSFORMERS_TYPE!r}."
     )
 
 
