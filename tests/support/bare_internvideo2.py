@@ -8,6 +8,7 @@ from bert_vocabulary import PIECES
 from torch import nn
 
 from kinema.hub.keymap import KeyMap
+from kinema.models.decoder_keys import DecoderLayout
 from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
 from kinema.models.internvideo2.chat_keys import chat_keymap
 from kinema.models.internvideo2.clip import InternVideo2CLIP, InternVideo2CLIPConfig
@@ -88,7 +89,35 @@ def parts_of(tensors: Tensors) -> dict[str, Tensors]:
     }
 
 
-def chat() -> tuple[InternVideo2Chat, Tensors]:
+MISTRAL = DecoderConfig(
+    vocab_size=30,
+    hidden_size=128,
+    intermediate_size=16,
+    num_layers=1,
+    num_heads=1,
+    num_kv_heads=1,
+    head_dim=128,
+    max_positions=32768,
+    rms_norm_eps=1e-5,
+    rope_theta=1e6,
+)
+INTERNLM = DecoderConfig(
+    vocab_size=30,
+    hidden_size=512,
+    intermediate_size=16,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=128,
+    max_positions=262144,
+    rms_norm_eps=1e-5,
+    rope_theta=5e7,
+)
+
+
+def chat(
+    language: DecoderConfig = MISTRAL, layout: DecoderLayout = "llama"
+) -> tuple[InternVideo2Chat, Tensors]:
     """A chat model, and its file."""
     bridge = QFormerConfig(
         memory_size=384,
@@ -101,19 +130,8 @@ def chat() -> tuple[InternVideo2Chat, Tensors]:
         vocab_size=16,
         max_positions=16,
     )
-    language = DecoderConfig(
-        vocab_size=30,
-        hidden_size=128,
-        intermediate_size=16,
-        num_layers=1,
-        num_heads=1,
-        num_kv_heads=1,
-        head_dim=128,
-        max_positions=32768,
-        rms_norm_eps=1e-5,
-        rope_theta=1e6,
-    )
-    model = InternVideo2Chat(ChatConfig(vision=vision(4), bridge=bridge, language=language))
+    config = ChatConfig(vision=vision(4), bridge=bridge, language=language, layout=layout)
+    model = InternVideo2Chat(config)
     return _with_file(model, chat_keymap(model.config))
 
 

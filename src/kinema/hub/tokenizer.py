@@ -45,7 +45,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
         raise WeightsError(
             f"{folder}: no tokenizer.json, no vocab.json with merges.txt, and no vocab.txt; fetch them again."
         )
-    for token_id, token in sorted(_added_tokens(folder).items()):
+    for token_id, token in sorted(read_added_tokens(folder).items()):
         _add_at(tokenizer, token_id, token, folder)
     return tokenizer
 
@@ -58,6 +58,22 @@ def add_special_tokens(tokenizer: Tokenizer, tokens: Sequence[str]) -> None:
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write ``tokenizer.json``, which holds every token, the added ones too."""
     tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def read_added_tokens(folder: Path) -> dict[int, AddedToken]:
+    """Tokens that a folder names beside its vocabulary, by id.
+
+    ``added_tokens.json`` and ``tokenizer_config.json`` may; the second, which has their properties, decides.
+    """
+    added: dict[int, AddedToken] = {}
+    if (folder / "added_tokens.json").is_file():
+        for content, token_id in read_json(folder / "added_tokens.json").items():
+            added[token_id] = AddedToken(content, normalized=False, special=True)
+    if (folder / "tokenizer_config.json").is_file():
+        described = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
+        for token_id, token in described.items():
+            added[int(token_id)] = _described_token(token)
+    return added
 
 
 def _from_whole_file(path: Path) -> Tokenizer:
@@ -102,19 +118,6 @@ def _from_word_pieces(folder: Path) -> Tokenizer:
     tokenizer.decoder = decoders.WordPiece()
     add_special_tokens(tokenizer, [token for token in _BERT_TOKENS if token in ids])
     return tokenizer
-
-
-def _added_tokens(folder: Path) -> dict[int, AddedToken]:
-    """Id -> token, of the two files that may name them; the one with their properties decides."""
-    added: dict[int, AddedToken] = {}
-    if (folder / "added_tokens.json").is_file():
-        for content, token_id in read_json(folder / "added_tokens.json").items():
-            added[token_id] = AddedToken(content, normalized=False, special=True)
-    if (folder / "tokenizer_config.json").is_file():
-        described = read_json(folder / "tokenizer_config.json").get("added_tokens_decoder", {})
-        for token_id, token in described.items():
-            added[int(token_id)] = _described_token(token)
-    return added
 
 
 def _described_token(token: dict[str, Any]) -> AddedToken:

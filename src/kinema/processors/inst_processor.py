@@ -55,7 +55,7 @@ class InstProcessor(ABC, Generic[Settings]):
     @property
     def stop_token_ids(self) -> tuple[int, ...]:
         """Tokens that end an answer."""
-        return (self.tokenizer.special_id("</s>"),)
+        return tuple(map(self.tokenizer.special_id, self.config.template.stop_tokens))
 
     @abstractmethod
     def measure(self, conversation: Conversation) -> tuple[VisualItem, ...]:

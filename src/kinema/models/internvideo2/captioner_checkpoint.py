@@ -80,9 +80,10 @@ def load_processor(folder: Path, config: CaptionerConfig, *, compat: str = "offi
     """
     if compat != "official":
         raise WeightsError(f"the audio captioner knows compat='official' only, got {compat!r}.")
-    pieces = read_pieces(folder, config.language.vocab_size, is_apart=False)
-    settings = processor_settings(folder, CAPTIONER_TYPE)
-    return CaptionerProcessor(pieces, build_config(CaptionerProcessorConfig, settings))
+    settings = build_config(CaptionerProcessorConfig, processor_settings(folder, CAPTIONER_TYPE))
+    needs = settings.template.control_tokens
+    pieces = read_pieces(folder, config.language.vocab_size, is_apart=False, needs=needs)
+    return CaptionerProcessor(pieces, settings)
 
 
 def save_captioner(

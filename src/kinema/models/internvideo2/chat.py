@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from kinema.errors import ConfigError
+from kinema.models.decoder_keys import DecoderLayout
 from kinema.models.queried import QueriedModel
 from kinema.modules.connectors.qformer import QFormer, QFormerConfig
 from kinema.modules.language.decoder import Decoder, DecoderConfig
@@ -27,6 +28,8 @@ class ChatConfig:
     """One layer less than stage 2 has: the bridge reads what leaves the last layer but one."""
     bridge: QFormerConfig
     language: DecoderConfig
+    layout: DecoderLayout = "llama"
+    """Whose names the language model has in files: Mistral's are Llama's, InternLM2.5's its own."""
 
     def __post_init__(self) -> None:
         if self.bridge.memory_size != self.vision.hidden_size:

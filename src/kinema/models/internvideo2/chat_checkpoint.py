@@ -1,6 +1,7 @@
 """InternVideo2-Chat from files and into folders, strictly; low-rank updates are merged as they are read."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from kinema.hub.files import TensorSource
 from kinema.hub.generation import GenerationDefaults
 from kinema.hub.lora import LoraConfig, LoraFiles
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name
+from kinema.models.decoder_keys import DecoderLayout
 from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
 from kinema.models.internvideo2.chat_keys import chat_keymap
 from kinema.models.internvideo2.chat_processor import ChatProcessor, ChatProcessorConfig
@@ -22,9 +24,18 @@ from kinema.models.internvideo2.folders import read_generation, read_pieces, wri
 from kinema.models.internvideo2.weights import load_network, open_own, sizes_of
 from kinema.models.loaded import Loaded
 from kinema.models.parts import folder_of
+from kinema.processors.inst_template import InstTemplate
 
 PUBLISHED_CHAT_TYPE = "InternVideo2_VideoChat2"
 """``model_type`` of the released folders, whose sizes are read from shapes."""
+
+_PUBLISHED: dict[DecoderLayout, ChatProcessorConfig] = {
+    "llama": ChatProcessorConfig(),
+    "internlm2": ChatProcessorConfig(
+        template=InstTemplate(marks="chatml", begins_segments=False), max_tiles=6
+    ),
+}
+"""Settings of the released models, by the language model: that with InternLM2.5 was last trained on tiles."""
 
 _SCALING = 2.0
 """Alpha over rank of the released low-rank updates: 32 over 16."""
@@ -118,26 +129,30 @@ def load_processor(
         source: a folder that ``save_chat`` wrote, or other weights, whose processor is the published one.
         config: of the network.
         compat: ``official``, the only mode there is.
-        tokenizer: the folder of Mistral's ``tokenizer.model``; None for that of the weights.
+        tokenizer: the folder of the language model's ``tokenizer.model``; None for that of the weights.
 
     Raises:
         WeightsError: if that is missing or broken, a setting is unknown, or there is no such mode.
     """
     if compat != "official":
         raise WeightsError(f"InternVideo2-Chat knows compat='official' only, got {compat!r}.")
-    home = folder_of(source if tokenizer is None else tokenizer)
-    pieces = read_pieces(home, config.language.vocab_size, is_apart=tokenizer is not None)
-    settings = processor_settings(source, CHAT_TYPE)
-    if settings:
-        return ChatProcessor(pieces, build_config(ChatProcessorConfig, settings))
-    vision = config.vision
-    return ChatProcessor(
-        pieces,
-        ChatProcessorConfig(
-            size=vision.image_size,
-            patch_size=vision.patch_size,
-            tokens_per_view=config.bridge.num_tokens,
-        ),
+    saved = processor_settings(source, CHAT_TYPE)
+    settings = build_config(ChatProcessorConfig, saved) if saved else _published_settings(config)
+    pieces = read_pieces(
+        folder_of(source if tokenizer is None else tokenizer),
+        config.language.vocab_size,
+        is_apart=tokenizer is not None,
+        needs=settings.template.control_tokens,
+    )
+    return ChatProcessor(pieces, settings)
+
+
+def _published_settings(config: ChatConfig) -> ChatProcessorConfig:
+    return replace(
+        _PUBLISHED[config.layout],
+        size=config.vision.image_size,
+        patch_size=config.vision.patch_size,
+        tokens_per_view=config.bridge.num_tokens,
     )
 
 

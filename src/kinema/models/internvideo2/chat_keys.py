@@ -6,7 +6,7 @@ Those of peft around the language model, and its low-rank updates, are taken awa
 
 from kinema.hub.keymap import Ignore, KeyMap, Rename, Rule, Unsqueeze
 from kinema.models.bert_keys import attention_rules, cross_attention_rules
-from kinema.models.decoder_keys import decoder_rules
+from kinema.models.decoder_keys import DECODER_NAMES, decoder_rules
 from kinema.models.internvideo2.chat import ChatConfig
 from kinema.models.internvideo2.vision_keys import PREFIX, encoder_rules
 
@@ -22,7 +22,11 @@ def chat_keymap(config: ChatConfig) -> KeyMap:
             Rename("project_up.*", "up_projection.*"),
             Rename("project_down.*", "down_projection.*"),
             *decoder_rules(
-                config.language, theirs="lm.model.", ours="language_model.", head="lm.lm_head.weight"
+                config.language,
+                theirs="lm.model.",
+                ours="language_model.",
+                head=f"lm.{DECODER_NAMES[config.layout].head}",
+                layout=config.layout,
             ),
         ),
     )

@@ -1,5 +1,8 @@
 """Sizes of a chat model, read from the shapes of its tensors."""
 
+from typing import NamedTuple
+
+from kinema.models.decoder_keys import DECODER_NAMES, DecoderLayout
 from kinema.models.internvideo2.chat import ChatConfig
 from kinema.models.internvideo2.vision_keys import PREFIX
 from kinema.models.internvideo2.vision_shapes import Shapes, count_members, shape_of, vision_sizes
@@ -7,7 +10,20 @@ from kinema.modules.connectors.qformer import QFormerConfig
 from kinema.modules.language.decoder import DecoderConfig
 
 _BRIDGE_HEAD_SIZE, _LANGUAGE_HEAD_SIZE = 64, 128
-"""Of BERT and of Mistral; no shape tells them."""
+"""Of BERT, and of Mistral and InternLM2; no shape tells them."""
+_LANGUAGE = "lm.model."
+
+
+class _Positions(NamedTuple):
+    most: int
+    base: float
+
+
+_POSITIONS: dict[DecoderLayout, _Positions] = {
+    "llama": _Positions(most=32768, base=1e6),
+    "internlm2": _Positions(most=262144, base=5e7),
+}
+"""Of Mistral 7B v0.3 and of InternLM2.5 7B 1M; no shape tells them."""
 
 
 def chat_sizes(
@@ -30,10 +46,12 @@ def chat_sizes(
     Raises:
         WeightsError: if there is no such model among the tensors, or its heads or frames cannot be told.
     """
+    layout = _language_layout(shapes)
     return ChatConfig(
         vision=vision_sizes(shapes, prefix=PREFIX, image_size=image_size, num_heads=num_heads),
         bridge=_bridge_sizes(shapes, bridge_head_size),
-        language=_language_sizes(shapes, language_head_size),
+        language=_language_sizes(shapes, layout, language_head_size),
+        layout=layout,
     )
 
 
@@ -56,19 +74,29 @@ def _bridge_sizes(shapes: Shapes, head_size: int) -> QFormerConfig:
     )
 
 
-def _language_sizes(shapes: Shapes, head_size: int) -> DecoderConfig:
-    """Of Mistral 7B v0.3 as far as no shape tells it: positions, their base, and the epsilon of its norms."""
-    layers = "lm.model.layers."
-    vocab_size, width = shape_of(shapes, "lm.model.embed_tokens.weight")
+def _language_layout(shapes: Shapes) -> DecoderLayout:
+    """Whose names the language model has; Mistral's where there are none, so that these are asked for."""
+    for layout, names in DECODER_NAMES.items():
+        if f"{_LANGUAGE}{names.embedding}.weight" in shapes:
+            return layout
+    return "llama"
+
+
+def _language_sizes(shapes: Shapes, layout: DecoderLayout, head_size: int) -> DecoderConfig:
+    names, layers = DECODER_NAMES[layout], f"{_LANGUAGE}layers."
+    vocab_size, width = shape_of(shapes, f"{_LANGUAGE}{names.embedding}.weight")
+    num_heads = shape_of(shapes, f"{layers}0.{names.out}.weight")[1] // head_size
+    num_rows = sum(shape_of(shapes, f"{layers}0.{name}.weight")[0] for name in names.qkv)
+    positions = _POSITIONS[layout]
     return DecoderConfig(
         vocab_size=vocab_size,
         hidden_size=width,
-        intermediate_size=shape_of(shapes, f"{layers}0.mlp.gate_proj.weight")[0],
+        intermediate_size=shape_of(shapes, f"{layers}0.{names.gate_up[0]}.weight")[0],
         num_layers=count_members(shapes, layers),
-        num_heads=shape_of(shapes, f"{layers}0.self_attn.q_proj.weight")[0] // head_size,
-        num_kv_heads=shape_of(shapes, f"{layers}0.self_attn.k_proj.weight")[0] // head_size,
+        num_heads=num_heads,
+        num_kv_heads=max(1, (num_rows // head_size - num_heads) // 2),
         head_dim=head_size,
-        max_positions=32768,
+        max_positions=positions.most,
         rms_norm_eps=1e-5,
-        rope_theta=1e6,
+        rope_theta=positions.base,
     )

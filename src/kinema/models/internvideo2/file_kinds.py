@@ -73,6 +73,8 @@ def vocabulary_of(model_type: str, shapes: Shapes) -> MissingPart:
     """The vocabulary that a file does not have: no published file has any but those of the chat models."""
     if model_type == STAGE2_TYPE:
         return vocabulary_part("BERT's vocabulary", "google-bert/bert-large-uncased")
+    if model_type == CHAT_TYPE and any(".tok_embeddings." in key for key in shapes):
+        return vocabulary_part("InternLM2.5's vocabulary", "internlm/internlm2_5-7b-chat-1m")
     if model_type == CHAT_TYPE:
         return vocabulary_part("Mistral's vocabulary", "mistralai/Mistral-7B-Instruct-v0.3")
     if any(key.startswith("vision_align.") for key in shapes):

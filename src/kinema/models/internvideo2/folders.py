@@ -1,6 +1,6 @@
 """What folders of InternVideo2's models have in common: weights, sizes, settings and a vocabulary."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,8 +10,8 @@ from torch import Tensor
 from kinema.errors import WeightsError
 from kinema.hub.card import ModelCard
 from kinema.hub.generation import GenerationDefaults
-from kinema.hub.sentence_pieces import MODEL, read_sentence_pieces, save_sentence_pieces
-from kinema.hub.tokenizer import save_tokenizer
+from kinema.hub.sentence_pieces import CONFIG, MODEL, read_sentence_pieces, save_sentence_pieces
+from kinema.hub.tokenizer import read_added_tokens, save_tokenizer
 from kinema.hub.write import new_folder, write_json, write_tensors
 from kinema.models.parts import check_vocabulary
 from kinema.processors.bert_text import BertTokenizer
@@ -72,23 +72,35 @@ def write_folder(
             card.save(unfinished)
 
 
-def read_pieces(home: Path, num_rows: int, *, is_apart: bool) -> SentencePieceTokenizer:
+def read_pieces(
+    home: Path, num_rows: int, *, is_apart: bool, needs: Sequence[str] = ()
+) -> SentencePieceTokenizer:
     """The SentencePiece vocabulary of a folder.
 
     Args:
-        home: holds ``tokenizer.model``.
+        home: holds ``tokenizer.model``, and may hold ``tokenizer_config.json``, which names tokens beside it.
         num_rows: of the embedding that reads it.
         is_apart: whether it was published apart from the weights, see ``check_vocabulary``.
+        needs: tokens that prompts are written with.
 
     Raises:
-        WeightsError: if it is missing, broken, or does not belong to the weights.
+        WeightsError: if it is missing, broken, lacks a token, or does not belong to the weights.
     """
     model, legacy = read_sentence_pieces(home)
     try:
         pieces = SentencePieceTokenizer(model, legacy=legacy)
     except RuntimeError as error:
         raise WeightsError(f"{home / MODEL}: not a SentencePiece model ({error}).") from error
-    check_vocabulary(home, pieces.num_pieces, num_rows, is_apart=is_apart)
+    named = {token.content: number for number, token in read_added_tokens(home).items()}
+    added = {name: number for name, number in named.items() if not pieces.has(name)}
+    pieces = SentencePieceTokenizer(model, added_tokens=added, legacy=legacy)
+    absent = [name for name in needs if not pieces.has(name)]
+    if absent:
+        raise WeightsError(
+            f"{home}: the vocabulary has no {', '.join(absent)}, which prompts need; it is that of another "
+            f"language model, or the {CONFIG} that names them is missing."
+        )
+    check_vocabulary(home, pieces.vocab_size, num_rows, is_apart=is_apart)
     return pieces
 
 
