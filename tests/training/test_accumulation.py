@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
@@ -7,6 +9,8 @@ from kinema.processors.inputs import ModelInputs
 from kinema.training.accumulation import backward, check_divisible, split
 from kinema.training.contrastive import Contrastive
 from kinema.training.losses import IGNORE_INDEX, NextToken
+from kinema.training.parallel import trainee
+from kinema.training.run import RunConfig
 
 
 class TinyModel(nn.Module):
@@ -47,7 +51,8 @@ def rows(inputs, chosen):
 
 def trained(parts):
     model = TinyModel()
-    loss = backward(NextToken(), model, parts, device="cpu", bfloat16=False)
+    with trainee(model, RunConfig(out_dir=Path())) as learner:
+        loss = backward(NextToken(), learner, parts)
     return loss, [parameter.grad for parameter in model.parameters()]
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from kinema.distributed.world import rank, world_size
 
@@ -22,11 +23,11 @@ def gather_rows(rows: Tensor, *, gradient: GatheredGradient = "sum") -> Tensor:
     InternVideo2, it is 1 / W of that.
 
     Args:
-        rows: (B, ...), as many in every process.
+        rows: (B, ...); processes may have different numbers of them, but one at least.
         gradient: see ``GatheredGradient``.
 
     Returns:
-        (W·B, ...); ``rows`` itself where there is one process.
+        (sum of all B, ...), W·B where all have as many; ``rows`` itself where there is one process.
     """
     return rows if world_size() == 1 else _Gather.apply(rows, gradient)
 
@@ -34,24 +35,50 @@ def gather_rows(rows: Tensor, *, gradient: GatheredGradient = "sum") -> Tensor:
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Give every process the mean gradient of all.
 
-    A parameter that took no part in the loss here may have done so in another process: it counts as zero.
+    A parameter that took no part in the loss here may have done so in another process: it counts as zero. The
+    gradients of sharded ones have been averaged as they were computed.
     """
     if world_size() == 1:
         return
-    for parameter in parameters:
+    whole = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+    gradients = []
+    for parameter in whole:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
-        dist.all_reduce(parameter.grad)
-        parameter.grad /= world_size()
+        gradients.append(parameter.grad)
+    sent = [dist.all_reduce(gradient, async_op=True) for gradient in gradients]
+    for gradient, work in zip(gradients, sent, strict=True):
+        work.wait()
+        gradient /= world_size()
+
+
+def sum_of_all(number: float, device: str) -> float:
+    """The sum of a number over processes, which exchange it from their devices."""
+    return _reduced(number, device, dist.ReduceOp.SUM)
+
+
+def largest_of_all(number: int, device: str) -> int:
+    """The largest of a number over processes."""
+    return int(_reduced(number, device, dist.ReduceOp.MAX))
+
+
+def _reduced(number: float, device: str, operation: dist.ReduceOp.RedOpType) -> float:
+    if world_size() == 1:
+        return number
+    told = torch.tensor(number, dtype=torch.float64, device=device)
+    dist.all_reduce(told, operation)
+    return told.item()
 
 
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, gradient: GatheredGradient) -> Tensor:
-        ctx.gradient = gradient
-        parts = [torch.empty_like(rows) for _ in range(world_size())]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+        counts = _counts(rows)
+        ctx.gradient, ctx.counts = gradient, counts
+        padded = torch.cat([rows, rows.new_zeros(max(counts) - len(rows), *rows.shape[1:])])
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -59,4 +86,12 @@ class _Gather(torch.autograd.Function):
         total = gradient.contiguous().clone()
         if ctx.gradient == "sum":
             dist.all_reduce(total)
-        return total.chunk(world_size())[rank()], None
+        return total.split(ctx.counts)[rank()], None
+
+
+def _counts(rows: Tensor) -> list[int]:
+    """How many rows each process has."""
+    own = torch.tensor([len(rows)], device=rows.device)
+    counts = [torch.empty_like(own) for _ in range(world_size())]
+    dist.all_gather(counts, own)
+    return [int(count) for count in counts]

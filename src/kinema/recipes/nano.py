@@ -33,6 +33,7 @@ from kinema.recipes.nano_vision import VisionPretraining, pretrain_vision
 from kinema.training.init import init_weights
 from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
+from kinema.training.precision import Precision
 from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
@@ -111,14 +112,16 @@ def _stage(
     )
 
 
-def train_nano(out_dir: Path, *, scale: float = 1.0, seed: int = 0, bfloat16: bool = True) -> Path:
+def train_nano(
+    out_dir: Path, *, scale: float = 1.0, seed: int = 0, precision: Precision = "bfloat16"
+) -> Path:
     """Run the whole recipe; a run that was stopped goes on where it was.
 
     Args:
         out_dir: holds the run's checkpoints and log, and in the end the model.
         scale: factor on all numbers of steps, and on what the tokenizer is made from.
         seed: of the weights and of every sample.
-        bfloat16: matrix products in bfloat16, with float32 weights.
+        precision: of matrix products; weights are float32.
 
     Returns:
         The folder of the finished model, in the official layout.
@@ -126,19 +129,21 @@ def train_nano(out_dir: Path, *, scale: float = 1.0, seed: int = 0, bfloat16: bo
     model = VideoLLaMA3(nano())
     init_weights(model, seed)
     processor = nano_processor(scale)
-    _pretrained_vision(model, out_dir / "vision.pt", scale=scale, seed=seed, bfloat16=bfloat16)
-    run = RunConfig(out_dir=out_dir, seed=seed, bfloat16=bfloat16, save_every=100)
+    _pretrained_vision(model, out_dir / "vision.pt", scale=scale, seed=seed, precision=precision)
+    run = RunConfig(out_dir=out_dir, seed=seed, precision=precision, save_every=100)
     train(model, processor, nano_stages(scale), run)
     folder = out_dir / "model"
     save_nano(model, processor, folder)
     return folder
 
 
-def _pretrained_vision(model: VideoLLaMA3, path: Path, *, scale: float, seed: int, bfloat16: bool) -> None:
+def _pretrained_vision(
+    model: VideoLLaMA3, path: Path, *, scale: float, seed: int, precision: Precision
+) -> None:
     if not path.exists():
         num_steps = max(1, round(VisionPretraining().num_steps * scale))
         pretrain_vision(
-            model.vision_encoder, VisionPretraining(num_steps=num_steps, seed=seed, bfloat16=bfloat16)
+            model.vision_encoder, VisionPretraining(num_steps=num_steps, seed=seed, precision=precision)
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(model.vision_encoder.state_dict(), path)

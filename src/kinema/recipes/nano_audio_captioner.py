@@ -119,7 +119,7 @@ def train_nano_captioner(run: NanoRun) -> Path:
     init_weights(model, run.seed)
     model.audio_encoder.load_state_dict(ears.state_dict())
     settings = RunConfig(
-        out_dir=run.out_dir / "train", seed=run.seed, bfloat16=run.bfloat16, log_every=20, save_every=100
+        out_dir=run.out_dir / "train", seed=run.seed, precision=run.precision, log_every=20, save_every=100
     )
     train(model, processor, nano_captioner_stages(run), settings)
     save_captioner(model, processor, folder, card=_card())
@@ -185,7 +185,7 @@ def _ears(run: NanoRun) -> BEATs:
     path = run.out_dir / "ears.pt"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        config = Fit(name="ears", num_steps=run.steps(200), bfloat16=run.bfloat16)
+        config = Fit(name="ears", num_steps=run.steps(200), precision=run.precision)
         torch.manual_seed(run.seed)
         naming = SoundNaming(nano_beats(), SOUND, tells_seconds=True)
         init_weights(naming, run.seed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from kinema.training.optimizer import OptimizerConfig, build_optimizer
-from kinema.training.precision import training_precision
+from kinema.training.precision import Precision, training_precision
 from kinema.training.schedule import Cosine
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Fit:
     """In the log."""
     num_steps: int
     learning_rate: float = 3e-3
-    bfloat16: bool = True
+    precision: Precision = "bfloat16"
 
 
 def fit(parts: nn.Module, loss_of: Callable[[int], Tensor], config: Fit) -> float:
@@ -43,7 +43,7 @@ def fit(parts: nn.Module, loss_of: Callable[[int], Tensor], config: Fit) -> floa
     schedule = Cosine(warmup_ratio=0.02, final_ratio=0.05)
     last: list[float] = []
     for step in range(config.num_steps):
-        with training_precision("cpu", bfloat16=config.bfloat16):
+        with training_precision("cpu", config.precision):
             loss = loss_of(step)
         loss.backward()
         optimizer.step(schedule.factor(step, config.num_steps))

@@ -133,7 +133,7 @@ def _train_words(run: NanoRun, folder: Path) -> nn.Module:
         states = bert(words.input_ids, texts.attention_mask)
         return F.cross_entropy(bert.guess_words(states[hidden]).float(), words.labels[hidden])
 
-    fit(bert, loss_of, Fit(name="words", num_steps=run.steps(400), bfloat16=run.bfloat16))
+    fit(bert, loss_of, Fit(name="words", num_steps=run.steps(400), precision=run.precision))
     return bert
 
 
@@ -142,7 +142,7 @@ def _train_ears(run: NanoRun, folder: Path) -> nn.Module:
     sound = nano_processor(load_pieces(folder)).config.sound
     naming = SoundNaming(nano_beats(), sound, tells_seconds=False)
     init_weights(naming.ears, run.seed)
-    config = Fit(name="ears", num_steps=run.steps(100), bfloat16=run.bfloat16)
+    config = Fit(name="ears", num_steps=run.steps(100), precision=run.precision)
     train_nano_ears(naming, ToyboxFilms(), config, batch_size=run.rows(32), seed=run.seed)
     return naming.ears
 
@@ -168,7 +168,7 @@ def _train_semantic(run: NanoRun, folder: Path) -> nn.Module:
         draw_size=lambda _: (SIDE, SIDE),
     )
     naming = VisionPretraining(
-        num_steps=run.steps(800), batch_size=run.rows(64), seed=run.seed, bfloat16=run.bfloat16
+        num_steps=run.steps(800), batch_size=run.rows(64), seed=run.seed, precision=run.precision
     )
     pretrain_patches(reader, naming)
     processor = AlignedProcessor(nano_processor(tokenizer))
@@ -211,12 +211,12 @@ def _train_motion(run: NanoRun, folder: Path) -> nn.Module:
         clips = [as_filmed(scene.render(spread_times(scene, MAE_FRAMES)), rng) for scene in scenes]
         return masked(torch.stack([processor.video(clip) for clip in clips]))
 
-    fit(masked, loss_of, Fit(name="motion", num_steps=run.steps(400), bfloat16=run.bfloat16))
+    fit(masked, loss_of, Fit(name="motion", num_steps=run.steps(400), precision=run.precision))
     return encoder
 
 
 def settings(run: NanoRun, name: str) -> RunConfig:
     """How ``train`` is run."""
     return RunConfig(
-        out_dir=run.out_dir / name, seed=run.seed, bfloat16=run.bfloat16, log_every=20, save_every=100
+        out_dir=run.out_dir / name, seed=run.seed, precision=run.precision, log_every=20, save_every=100
     )

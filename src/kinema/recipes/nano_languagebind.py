@@ -39,6 +39,7 @@ from kinema.training.contrastive import Contrastive
 from kinema.training.init import init_weights
 from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
+from kinema.training.precision import Precision
 from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
@@ -56,7 +57,7 @@ class NanoRun:
     """Factor on all numbers of steps and on what the tokenizer is made from, such as 0.001 to try it; below
     0.01 batches are smaller, too."""
     seed: int = 0
-    bfloat16: bool = True
+    precision: Precision = "bfloat16"
 
     def steps(self, num_steps: int) -> int:
         """How many there are at this scale."""
@@ -168,7 +169,7 @@ def _train_video(run: NanoRun, start: Loaded[LanguageBind, LanguageBindProcessor
 
 def _settings(run: NanoRun, name: str) -> RunConfig:
     return RunConfig(
-        out_dir=run.out_dir / name, seed=run.seed, bfloat16=run.bfloat16, log_every=20, save_every=50
+        out_dir=run.out_dir / name, seed=run.seed, precision=run.precision, log_every=20, save_every=50
     )
 
 
@@ -191,7 +192,7 @@ def _name_patches(run: NanoRun, encoder: CLIPVision, path: Path) -> None:
             draw_size=lambda _: (SIDE, SIDE),
         )
         config = VisionPretraining(
-            num_steps=run.steps(1500), batch_size=run.rows(64), seed=run.seed, bfloat16=run.bfloat16
+            num_steps=run.steps(1500), batch_size=run.rows(64), seed=run.seed, precision=run.precision
         )
         pretrain_patches(reader, config)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -118,7 +118,7 @@ def train_nano_video_llava(run: NanoRun) -> Path:
     if folder.exists():
         return folder
     image, video = train_nano_languagebind(replace(run, out_dir=run.out_dir / "languagebind"))
-    processor = _processor(run)
+    processor = nano_video_llava_processor(run)
     torch.manual_seed(run.seed)
     towers = {Modality.IMAGE: load_vision_encoder(image), Modality.VIDEO: load_vision_encoder(video)}
     model = nano_video_llava(towers, processor.tokenizer.vocab_size)
@@ -126,14 +126,14 @@ def train_nano_video_llava(run: NanoRun) -> Path:
     for name, tower in towers.items():
         model.vision_encoder[name].load_state_dict(tower.state_dict())
     settings = RunConfig(
-        out_dir=run.out_dir / "train", seed=run.seed, bfloat16=run.bfloat16, log_every=20, save_every=50
+        out_dir=run.out_dir / "train", seed=run.seed, precision=run.precision, log_every=20, save_every=50
     )
     train(model, processor, nano_video_llava_stages(run), settings)
     checkpoint.save(model, processor, folder, card=_card())
     return folder
 
 
-def _processor(run: NanoRun) -> VideoLLaVAProcessor:
+def nano_video_llava_processor(run: NanoRun) -> VideoLLaVAProcessor:
     """The vocabulary is learned once and kept beside the run."""
     path = run.out_dir / "tokenizer.model"
     if not path.exists():

@@ -24,7 +24,7 @@ from kinema.toybox import Scene, make_scene
 from kinema.toybox.crowds import draw_crowd
 from kinema.toybox.vocabulary import COLOURS, SHAPES, SIZES
 from kinema.training.optimizer import OptimizerConfig, build_optimizer
-from kinema.training.precision import training_precision
+from kinema.training.precision import Precision, training_precision
 from kinema.training.schedule import Cosine
 
 logger = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class VisionPretraining:
     batch_size: int = 64
     learning_rate: float = 3e-3
     seed: int = 0
-    bfloat16: bool = False
+    precision: Precision = "float32"
 
 
 Picture = NDArray[np.uint8]
@@ -110,7 +110,7 @@ def pretrain_patches(reader: PatchReader, config: VisionPretraining) -> dict[str
     schedule = Cosine(warmup_ratio=0.02, final_ratio=0.05)
     recent: list[dict[str, float]] = []
     for step, (pictures, labels) in enumerate(_batches(reader, config)):
-        with training_precision("cpu", bfloat16=config.bfloat16):
+        with training_precision("cpu", config.precision):
             features = reader.features(pictures)  # (P, D)
             logits = {name: head(features).float() for name, head in heads.items()}
         loss = _loss(logits, labels)

@@ -27,7 +27,7 @@ def own_run(out_dir: Path, device: str | None, workers: int, seed: int) -> RunCo
         out_dir=out_dir,
         seed=seed,
         device=own_device(kind),
-        bfloat16=kind.startswith("cuda"),
+        precision="bfloat16" if kind.startswith("cuda") else "float32",
         num_workers=workers,
         log_every=10,
     )

@@ -1,14 +1,15 @@
-"""A batch that does not fit the device at once: its parts go through the model one after the other."""
+"""The gradient of a batch that comes in parts: one after the other, and beside those of other processes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import nn
 
-from kinema.errors import ConfigError
+from kinema.distributed.gather import largest_of_all, sum_of_all
+from kinema.distributed.world import world_size
+from kinema.errors import ConfigError, DataError
 from kinema.training.losses import Loss
-from kinema.training.precision import training_precision
+from kinema.training.parallel import Trainee
 
 
 @runtime_checkable
@@ -42,22 +43,42 @@ def check_divisible(loss: Loss, batch_size: int, max_samples: int | None) -> Non
         )
 
 
-def backward(loss: Loss, model: nn.Module, parts: Sequence[Any], *, device: str, bfloat16: bool) -> float:
+def backward(loss: Loss, trainee: Trainee, parts: Sequence[Any]) -> float:
     """Add the gradients of the whole batch's loss to those of the model.
 
-    The whole is the mean over all that ``count`` counts, however it is spread over the parts: a part weighs
-    as much as it has of it. A part that has nothing is skipped, unless no part has anything.
+    The whole is the mean over all that ``count`` counts, however it is spread over parts and processes: a
+    part weighs as much as it has of it. Gradients are those of this process times the number of processes, so
+    that their mean, which sharded parts take here and others in ``PartOptimizer.step``, is that of the whole.
 
     Returns:
-        The loss of the whole batch.
+        The loss of the whole batch, equal in every process.
+
+    Raises:
+        DataError: if the batch has nothing to learn from in any process.
     """
-    counts = [loss.count(part) for part in parts] if isinstance(loss, DivisibleLoss) else [1]
-    total, whole = sum(counts), 0.0
-    for part, count in zip(parts, counts, strict=True):
-        if total and not count:
-            continue
-        with training_precision(device, bfloat16=bfloat16):
-            share = loss(model, part.to(device)) * (count / total if total else 1.0)
-        share.backward()
+    counts = [loss.count(part) if isinstance(loss, DivisibleLoss) else 1 for part in parts]
+    total = sum_of_all(sum(counts), trainee.device)
+    if not total:
+        raise DataError(
+            "no token of the batch has a label: every sample ends before an answer, or was left out."
+        )
+    whole = 0.0
+    for part, count in _in_step(trainee, parts, counts):
+        share = trainee(loss, part) * (count / total)
+        trainee.scaler.scale(share * world_size()).backward()
         whole += share.item()
-    return whole
+    return sum_of_all(whole, trainee.device)
+
+
+def _in_step(trainee: Trainee, parts: Sequence[Any], counts: Sequence[int]) -> Iterator[tuple[Any, int]]:
+    """Parts that have something, with how much; where shards go around, as many as the other processes."""
+    useful = [(part, count) for part, count in zip(parts, counts, strict=True) if count]
+    yield from useful
+    if not trainee.is_sharded:
+        return
+    if useful:
+        trainee.stand_in = useful[-1][0]
+    for _ in range(largest_of_all(len(useful), trainee.device) - len(useful)):
+        if trainee.stand_in is None:
+            raise DataError("the first batch of a process has no label, and its parts are sharded; shuffle.")
+        yield trainee.stand_in, 0

@@ -1,15 +1,17 @@
 """Which parts of a model learn, at which rate, and by which rule."""
 
-import re
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from kinema.distributed.gather import average_gradients
 from kinema.errors import ConfigError, WeightsError
+from kinema.training.parts import inside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,27 +36,38 @@ class OptimizerConfig:
 class PartOptimizer:
     """One optimizer a rule, moved together."""
 
-    def __init__(self, optimizers: Sequence[torch.optim.Optimizer], max_grad_norm: float) -> None:
-        self.optimizers, self.max_grad_norm = tuple(optimizers), max_grad_norm
+    def __init__(
+        self,
+        optimizers: Sequence[torch.optim.Optimizer],
+        max_grad_norm: float,
+        scaler: torch.amp.GradScaler,
+    ) -> None:
+        self.optimizers, self.max_grad_norm, self.scaler = tuple(optimizers), max_grad_norm, scaler
 
-    def step(self, factor: float) -> float:
+    def step(self, factor: float, *, is_usable: bool = True) -> float:
         """Average the gradients over processes, clip them, move every parameter, forget the gradients.
 
         Args:
             factor: of each group's peak rate, from the schedule.
+            is_usable: whether parameters may be moved; if not, gradients are forgotten only.
 
         Returns:
-            The norm of the gradients before clipping.
+            The norm of the gradients before clipping; where it is not finite, nothing was moved, and the
+            scale of a scaled loss has become smaller.
         """
         parameters = [parameter for group in self.groups() for parameter in group["params"]]
         average_gradients(parameters)
-        norm = nn.utils.clip_grad_norm_(parameters, self.max_grad_norm)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
+        norm = _clip(parameters, self.max_grad_norm)
         for group in self.groups():
             group["lr"] = group["peak_lr"] * factor
         for optimizer in self.optimizers:
-            optimizer.step()
+            if is_usable and math.isfinite(norm):
+                self.scaler.step(optimizer)
             optimizer.zero_grad(set_to_none=True)
-        return norm.item()
+        self.scaler.update()
+        return norm
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """Groups of parameters with their rates."""
@@ -81,7 +94,10 @@ class PartOptimizer:
 
 
 def build_optimizer(
-    model: nn.Module, learning_rates: Mapping[str, float], config: OptimizerConfig
+    model: nn.Module,
+    learning_rates: Mapping[str, float],
+    config: OptimizerConfig,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> PartOptimizer:
     """Freeze what is not named and group the rest by part and rule.
 
@@ -90,6 +106,7 @@ def build_optimizer(
         learning_rates: peak rate of each part: a module or a parameter by its name, with ``*`` for any one
             step of it, such as ``connector`` or ``vision_encoder.layers.*.temporal``.
         config: the rule.
+        scaler: of the loss, where gradients would be too small for their dtype; None for none.
 
     Raises:
         ConfigError: if a named part is not a part of the model, or two of them share a parameter.
@@ -110,13 +127,43 @@ def build_optimizer(
         (muon if config.rule == "muon" else adamw).append(hidden)
         adamw.append(_group(sorted_parameters["matrix"], rate, config.weight_decay))
         adamw.append(_group(sorted_parameters["vector"], rate, 0.0))
-    adamw, muon = ([group for group in groups if group["params"]] for groups in (adamw, muon))
     optimizers: list[torch.optim.Optimizer] = []
-    if adamw:
-        optimizers.append(torch.optim.AdamW(adamw, lr=0.0, betas=config.betas, eps=config.eps, fused=True))
-    if muon:
-        optimizers.append(torch.optim.Muon(muon, lr=0.0, adjust_lr_fn="match_rms_adamw"))
-    return PartOptimizer(optimizers, config.max_grad_norm)
+    for groups in _apart(adamw):
+        optimizers.append(torch.optim.AdamW(groups, lr=0.0, betas=config.betas, eps=config.eps, fused=True))
+    for groups in _apart(muon):
+        optimizers.append(torch.optim.Muon(groups, lr=0.0, adjust_lr_fn="match_rms_adamw"))
+    return PartOptimizer(optimizers, config.max_grad_norm, scaler or torch.amp.GradScaler(enabled=False))
+
+
+def _clip(parameters: Sequence[nn.Parameter], max_norm: float) -> float:
+    """Scale gradients down to a norm; returns the norm they had, over all shards."""
+    shards = [parameter for parameter in parameters if isinstance(parameter, DTensor)]
+    if not shards:
+        return nn.utils.clip_grad_norm_(parameters, max_norm).item()
+    whole = [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+    of_shards = nn.utils.get_total_norm(_gradients(shards))
+    assert isinstance(of_shards, DTensor)
+    of_whole = nn.utils.get_total_norm(_gradients(whole))
+    norm = math.hypot(of_whole.item(), of_shards.full_tensor().item())
+    if norm > max_norm:
+        torch._foreach_mul_(_gradients(whole), max_norm / norm)
+        torch._foreach_mul_(_gradients(shards), max_norm / norm)
+    return norm
+
+
+def _gradients(parameters: Sequence[nn.Parameter]) -> list[torch.Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def _apart(groups: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Groups of whole parameters, and groups of sharded ones: no operation takes both."""
+    for is_shard in (False, True):
+        chosen = [
+            {**group, "params": [some for some in group["params"] if isinstance(some, DTensor) is is_shard]}
+            for group in groups
+        ]
+        if kept := [group for group in chosen if group["params"]]:
+            yield kept
 
 
 def _group(parameters: list[nn.Parameter], rate: float, weight_decay: float) -> dict[str, Any]:
@@ -127,13 +174,9 @@ def find_parts(model: nn.Module, names: Iterable[str]) -> dict[str, list[nn.Para
     """Parameters of each named part, in the order of the model."""
     parts: dict[str, list[nn.Parameter]] = {}
     owner: dict[nn.Parameter, str] = {}
+    named = dict(model.named_parameters())
     for name in names:
-        pattern = re.compile(re.escape(name).replace(r"\*", "[^.]+") + r"(\..+)?")
-        parts[name] = [value for key, value in model.named_parameters() if pattern.fullmatch(key)]
-        if not parts[name]:
-            raise ConfigError(
-                f"no part named {name}; the model has {', '.join(dict(model.named_children()))}."
-            )
+        parts[name] = list(inside(name, named, model).values())
         for parameter in parts[name]:
             if parameter in owner:
                 raise ConfigError(f"{owner[parameter]} and {name} share a parameter; a part has one rate.")
