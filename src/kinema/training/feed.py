@@ -69,9 +69,7 @@ class Feed:
     others without; if the loss compares samples with one another, no process has one then.
     """
 
-    def __init__(
-        self, processor: TrainingProcessor, stage: Stage, run: RunConfig, first_step: int
-    ) -> None:
+    def __init__(self, processor: TrainingProcessor, stage: Stage, run: RunConfig, first_step: int) -> None:
         """Begin to read ahead.
 
         Raises:
