@@ -10,7 +10,7 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from kinema.distributed.gather import average_gradients
-from kinema.errors import ConfigError, WeightsError
+from kinema.errors import ConfigError
 from kinema.training.parts import inside
 
 
@@ -73,24 +73,6 @@ class PartOptimizer:
         """Groups of parameters with their rates."""
         for optimizer in self.optimizers:
             yield from optimizer.param_groups
-
-    def state_dict(self) -> list[dict[str, Any]]:
-        """What ``load_state_dict`` takes."""
-        return [optimizer.state_dict() for optimizer in self.optimizers]
-
-    def load_state_dict(self, states: Sequence[dict[str, Any]]) -> None:
-        """Go on from a saved state.
-
-        Raises:
-            WeightsError: if it is of other optimizers.
-        """
-        if len(states) != len(self.optimizers):
-            raise WeightsError(
-                f"the checkpoint holds {len(states)} optimizers, this stage has {len(self.optimizers)}: the "
-                "recipe was changed since. Start the run in another folder."
-            )
-        for optimizer, state in zip(self.optimizers, states, strict=True):
-            optimizer.load_state_dict(state)
 
 
 def build_optimizer(
