@@ -75,17 +75,22 @@ def read_square_clip(media: Media, *, frame_size: FrameSize, num_frames: int, sa
     if isinstance(media, FrameBatch):
         return frame_size.pixels(media.data)
     if isinstance(media, np.ndarray):
-        if media.ndim != 4:
-            raise InputError(
-                f"a decoded clip must be uint8 RGB (T, H, W, 3), got {media.dtype} {media.shape}; a single "
-                "picture is an image."
-            )
-        return frame_size.pixels(media)
+        return frame_size.pixels(clip_of(media))
     if isinstance(media, AudioClip):
         raise InputError("a video model takes frames, got sound.")
     with open_video(media) as video:
         frames = video.iter_read(sampling=sampling, num_frames=num_frames)
         return frame_size.pixels(pixels for _, pixels in frames)
+
+
+def clip_of(frames: NDArray[Any]) -> NDArray[Any]:
+    """Decoded frames, if they are a clip; ``InputError`` if they are a picture or have no channels."""
+    if frames.ndim != 4:
+        raise InputError(
+            f"a decoded clip must be uint8 RGB (T, H, W, 3), got {frames.dtype} {frames.shape}; a single "
+            "picture is an image."
+        )
+    return frames
 
 
 def file_of(media: Media, wanted: str) -> Source:

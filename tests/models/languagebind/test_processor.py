@@ -168,7 +168,7 @@ FRAMES = FrameBatch(data=np.zeros((1, 4, 4, 3), np.uint8), pts_s=np.zeros(1), du
         (Modality.AUDIO, np.zeros(16_000, np.float32), "AudioClip, which says its rate"),
         (Modality.VIDEO, tone(0.1), "takes frames, got sound"),
         (Modality.VIDEO, np.zeros((0, 4, 4, 3), np.uint8), "at least one frame"),
-        (Modality.VIDEO, np.zeros((4, 4, 3), np.uint8), "must be uint8 (H, W, 3)"),
+        (Modality.VIDEO, np.zeros((4, 4, 3), np.uint8), "got uint8 (4, 4, 3); a single picture is an image"),
         (Modality.THERMAL, np.zeros((4, 4, 2), np.uint8), "must be uint8 (H, W, 3)"),
         (Modality.DEPTH, np.zeros((4, 4, 3), np.uint16), "must be (H, W)"),
     ],

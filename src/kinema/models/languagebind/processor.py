@@ -24,7 +24,7 @@ from kinema.processors.clip_text import CLIPTokenizer, TextInputs
 from kinema.processors.depth import MAX_DEPTH_M
 from kinema.processors.signals import read_depth, read_heat, read_sound
 from kinema.processors.spectrogram import SpectrogramConfig
-from kinema.processors.square_media import file_of
+from kinema.processors.square_media import clip_of, file_of
 
 Media = Source | NDArray[Any] | Sequence[str] | FrameBatch | AudioClip
 """A file, or what was read from one: the methods of ``LanguageBindProcessor`` say what each takes."""
@@ -113,7 +113,7 @@ class LanguageBindProcessor:
         if isinstance(media, FrameBatch):
             return video_pixels(media.data, size=size)
         if isinstance(media, np.ndarray):
-            return video_pixels(media, size=size)
+            return video_pixels(clip_of(media), size=size)
         if isinstance(media, AudioClip):
             raise InputError("a video model takes frames, got sound.")
         with open_video(media) as video:
