@@ -77,14 +77,24 @@ def compare(
 
 
 def _score_seed(run: NanoRun, parts: Path, num_films: int, num_galleries: int) -> Scores:
-    stage1 = train_nano_stage1(run, parts)
-    scores: Scores = {}
-    for name, variant in VARIANTS.items():
-        start = stage1 if variant.starts_from_stage1 else None
-        folder = train_nano_stage2(run, parts, start, hears=variant.hears, name=name)
-        found = [_scored(folder, num_films, gallery) for gallery in range(num_galleries)]
-        scores |= {(name, measure): mean(recall[measure] for recall in found) for measure in found[0]}
-    return scores
+    return {
+        (name, measure): share
+        for name in VARIANTS
+        for measure, share in score_variant(
+            run, parts, name, num_films=num_films, num_galleries=num_galleries
+        ).items()
+    }
+
+
+def score_variant(
+    run: NanoRun, parts: Path, name: str, *, num_films: int = 400, num_galleries: int = 3
+) -> dict[str, float]:
+    """Train one variant of a seed, stage 1 before it where it starts from there, and score it."""
+    variant = VARIANTS[name]
+    start = train_nano_stage1(run, parts) if variant.starts_from_stage1 else None
+    folder = train_nano_stage2(run, parts, start, hears=variant.hears, name=name)
+    found = [_scored(folder, num_films, gallery) for gallery in range(num_galleries)]
+    return {measure: mean(recall[measure] for recall in found) for measure in found[0]}
 
 
 def _scored(folder: Path, num_films: int, gallery: int) -> dict[str, float]:
