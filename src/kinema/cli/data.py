@@ -1,4 +1,4 @@
-"""``kinema data``: make data sets."""
+"""``kinema data``: make data sets, check them, look at them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,13 +7,16 @@ import typer
 
 from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import counter, print_json
+from kinema.cli.data_check import check
+from kinema.cli.data_show import show
 from kinema.errors import ConfigError
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add the group ``data`` to an application."""
-    data = typer.Typer(help="Make data sets.")
-    add_command(data, toybox)
+    data = typer.Typer(help="Make data sets, check them, look at them.")
+    for function in (check, show, toybox):
+        add_command(data, function)
     app.add_typer(data, name="data")
 
 

@@ -35,6 +35,9 @@ class Fault(StrEnum):
 class RowError(DataError):
     """A row that cannot be used, and why."""
 
-    def __init__(self, message: str, fault: Fault) -> None:
-        super().__init__(message)
-        self.fault = fault
+    def __init__(self, where: str, complaint: str, fault: Fault) -> None:
+        super().__init__(where, complaint, fault)  # all of it, or it could not be sent between processes
+        self.where, self.complaint, self.fault = where, complaint, fault
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.complaint}"

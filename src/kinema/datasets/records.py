@@ -41,7 +41,7 @@ class Record:
 
     def error(self, complaint: str, fault: Fault = Fault.MALFORMED) -> RowError:
         """An error that says where."""
-        return RowError(f"{self.file}, record {self.index}: {complaint}", fault)
+        return RowError(f"{self.file}, record {self.index}", complaint, fault)
 
 
 @dataclass(frozen=True, kw_only=True)

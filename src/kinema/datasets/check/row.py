@@ -45,7 +45,7 @@ class RowCheck:
         try:
             return self._verdict(index)
         except RowError as error:
-            return Verdict(index, Trouble(error.fault, str(error)))
+            return Verdict(index, Trouble(error.fault, error.complaint))
         except MediaError as error:
             return Verdict(index, Trouble(Fault.MISSING, str(error)))
         except Exception as error:  # noqa: BLE001 a value of a kind that nobody foresaw must not end the check

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kinema.datasets.own.forms import FormName, Reading, read_row
-from kinema.datasets.own.place import Place, folder_of, locate
+from kinema.datasets.own.place import Place, folder_of, is_remote, locate
 from kinema.datasets.own.rows import Rows, open_rows
 from kinema.datasets.records import Record
 from kinema.errors import ConfigError, DataError
@@ -91,10 +91,17 @@ class OwnRecords:
         Raises:
             ConfigError: if this is more than one file, or the new one has another ending.
         """
-        (file, *others) = self.files
-        if others or PurePosixPath(str(file)).suffix != PurePosixPath(str(place)).suffix:
-            raise ConfigError(f"{place}: rows of one file go to one of the same ending; these are of {file}.")
+        self.expect_target(place)
         self._rows[0].write(indices, place)
+
+    def expect_target(self, place: Place) -> None:
+        """Raise ``ConfigError`` where ``write`` could not write to a file."""
+        suffixes = {PurePosixPath(str(file)).suffix for file in (*self.files, place)}
+        if len(self.files) != 1 or len(suffixes) != 1 or is_remote(place):
+            raise ConfigError(
+                f"{place}: rows go from one file to one of the same ending on this machine; these are of "
+                f"{', '.join(map(str, self.files))}."
+            )
 
     def modality_lengths(self) -> tuple[int, ...]:
         """Words of each row, a medium counts as one; negative where it is text alone.

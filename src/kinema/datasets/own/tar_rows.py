@@ -69,7 +69,7 @@ class TarRows:
             data = _fields(found)
         except ValueError as error:  # of JSON, or of UTF-8
             where = f"{self._place}, record {index} ({self._rows[index][0].name})"
-            raise RowError(f"{where}: it is not JSON: {error}.", Fault.BROKEN) from error
+            raise RowError(where, f"it is not JSON: {error}.", Fault.BROKEN) from error
         return Record(data=data, file=str(self._place), index=index)
 
     def write(self, indices: NDArray[np.int64], place: Place) -> None:

@@ -94,8 +94,8 @@ class TableRows:
         where = f"{self.file}, record {index}"
         cells = _cells(self.spans[index + 1], self.separator, where)
         if len(cells) != len(self.columns):
-            complaint = f"{where}: it has {len(cells)} cells under {len(self.columns)} columns."
-            raise RowError(complaint, Fault.BROKEN)
+            complaint = f"it has {len(cells)} cells under {len(self.columns)} columns."
+            raise RowError(where, complaint, Fault.BROKEN)
         data = dict(zip(self.columns, cells, strict=True))
         return Record(data=data, file=self.file, index=index)
 
@@ -109,15 +109,15 @@ def _parsed(text: bytes, file: str, index: int) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:  # of JSON, or of UTF-8
-        complaint = f"{file}, record {index}: it is not JSON: {error}."
-        raise RowError(complaint, Fault.BROKEN) from error
+        where = f"{file}, record {index}"
+        raise RowError(where, f"it is not JSON: {error}.", Fault.BROKEN) from error
 
 
 def _cells(row: bytes, separator: str, where: str) -> list[str]:
     try:
         return next(csv.reader(io.StringIO(row.decode("utf-8"), newline=""), delimiter=separator))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise RowError(f"{where}: it is no row of a table: {error}.", Fault.BROKEN) from error
+        raise RowError(where, f"it is no row of a table: {error}.", Fault.BROKEN) from error
 
 
 def _write(place: Place, rows: Iterable[bytes], opening: bytes, between: bytes, closing: bytes) -> None:

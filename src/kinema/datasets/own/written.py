@@ -4,19 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from kinema.datasets.own.place import Place, is_remote, local_path
-from kinema.errors import ConfigError
+from kinema.datasets.own.place import Place, local_path
 
 
 @contextmanager
 def written(place: Place) -> Iterator[IO[bytes]]:
-    """A new file, under another name until it is written to its end.
-
-    Raises:
-        ConfigError: if it is not to be on this machine.
-    """
-    if is_remote(place):
-        raise ConfigError(f"{place}: files are written on this machine only; give a path, and copy it then.")
+    """A new file on this machine, under another name until it is written to its end."""
     path = local_path(place)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
