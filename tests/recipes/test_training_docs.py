@@ -9,7 +9,9 @@ import pytest
 import typer
 
 from kinema.cli.main import app as kinema_app
+from kinema.datasets.fault import Fault
 from kinema.datasets.llava import LlavaRecords
+from kinema.datasets.own import open_records
 from kinema.datasets.vidal import VidalRecords
 from kinema.errors import DataError
 from kinema.recipes import languagebind, nano_languagebind, nano_video_llava
@@ -54,6 +56,38 @@ def test_kinema_train_has_these_recipes_and_options(recipe, options):
 
 def test_there_are_commands_of_each_recipe():
     assert {recipe for recipe, _ in commands()} == set(RECIPES)
+
+
+def data_commands() -> list[tuple[str, set[str]]]:
+    """Command and options of each ``kinema data``."""
+    found = re.findall(r"^    kinema data (\S+) (.*)$", TEXT, re.MULTILINE)
+    return [(command, set(re.findall(r"--[a-z-]+", rest))) for command, rest in found]
+
+
+@pytest.mark.parametrize(("name", "options"), data_commands())
+def test_kinema_data_has_these_commands_and_options(name, options):
+    command = typer.main.get_command(kinema_app).commands["data"].commands[name]
+    assert options <= {name for parameter in command.params for name in parameter.opts}
+
+
+def test_its_forms_say_the_same(tmp_path):
+    (lines,) = re.findall(r"```jsonl\n(.*?)```", TEXT, re.DOTALL)
+    (tmp_path / "talk.jsonl").write_text(lines)
+    data = open_records(tmp_path / "talk.jsonl")
+    first = data.sample(0, np.random.default_rng(0))
+    assert first.messages[1].text == "A dog runs."
+    assert len(data) == 5
+    assert all(data.sample(index, np.random.default_rng(0)) == first for index in range(1, 5))
+
+
+def test_its_reasons_are_those_there_are():
+    (table,) = re.findall(r"\| reason \|.*?\n\n", TEXT, re.DOTALL)
+    named = {
+        reason
+        for row in re.findall(r"^\| ([a-z ·]+) \| ", table, re.MULTILINE)[1:]
+        for reason in row.split(" · ")
+    }
+    assert named == set(Fault)
 
 
 def test_its_records_are_read(tmp_path):
