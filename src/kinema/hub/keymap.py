@@ -12,6 +12,7 @@ sides stand for the same parts in the same order. ``**`` stands for one part or 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from types import EllipsisType
 
@@ -332,9 +333,14 @@ def fits(pattern: str, name: str) -> bool:
 
 def _match(pattern: str, name: str) -> tuple[str, ...] | None:
     """What the stars of a pattern stand for in a name, or None where it does not fit."""
-    expression = re.escape(pattern).replace(r"\*\*", ".+").replace(r"\*", r"([^.]+)")
-    found = re.fullmatch(expression, name)
+    found = _expression(pattern).fullmatch(name)
     return None if found is None else found.groups()
+
+
+@cache
+def _expression(pattern: str) -> re.Pattern[str]:
+    """Made once: every parameter of a model is compared with the patterns of its family."""
+    return re.compile(re.escape(pattern).replace(r"\*\*", ".+").replace(r"\*", r"([^.]+)"))
 
 
 def _fill(pattern: str, stars: Sequence[str]) -> str:
