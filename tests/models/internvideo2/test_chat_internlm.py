@@ -114,6 +114,7 @@ def test_the_published_size_has_the_names_of_public_code():
     assert len(ours) == 3 + 7 * 32
     num_updates, num_of_mistral, num_counted = 2 * (7 * 32 + 1), 3 + 9 * 32, 1
     assert len(inventory) - len(ours) == 1590 - num_updates - num_of_mistral - num_counted
+    assert len(inventory) + 2 * len(UPDATED) * 32 + num_counted == 1396
 
 
 def test_a_file_loads_by_its_shapes_and_its_updates_are_merged(published, tmp_path):

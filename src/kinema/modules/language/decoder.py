@@ -1,4 +1,4 @@
-"""A decoder of text: Qwen2, Llama, Vicuna and Mistral are fields of one config.
+"""A decoder of text: Qwen2, Llama, Vicuna, Mistral and InternLM2 are fields of one config.
 
 B rows, N positions, D hidden size, A heads, d head size, V vocabulary.
 """
