@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +18,15 @@ from kinema.recipes.nano_internvideo2 import (
 from kinema.recipes.nano_internvideo2_parts import load_pieces, load_teachers, train_nano_parts
 from kinema.recipes.nano_languagebind import NanoRun
 
-SCALE = 0.001
+
+@pytest.fixture(scope="module")
+def parts(internvideo2_run):
+    return train_nano_parts(internvideo2_run)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return NanoRun(out_dir=tmp_path_factory.mktemp("nano_internvideo2"), scale=SCALE)
-
-
-@pytest.fixture(scope="module")
-def parts(run):
-    return train_nano_parts(run)
+def run(internvideo2_run):
+    return replace(internvideo2_run, out_dir=internvideo2_run.out_dir / "seed0")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +36,7 @@ def stage1(run, parts):
 
 @pytest.fixture(scope="module")
 def stage2(run, parts, stage1):
-    return train_nano_stage2(run, parts, stage1)
+    return train_nano_stage2(run, parts, stage1, name="hearing")
 
 
 def test_teachers_share_the_students_tokens(parts):
@@ -96,6 +95,6 @@ def test_a_model_without_ears_can_start_from_nothing(run, parts):
 
 def test_a_finished_run_is_not_trained_again(run, parts, stage1, stage2):
     before = [(folder / "model.safetensors").stat().st_mtime_ns for folder in (stage1, stage2)]
-    again = train_nano_parts(run), train_nano_stage1(run, parts), train_nano_stage2(run, parts, stage1)
-    assert again == (parts, stage1, stage2)
+    again = train_nano_stage1(run, parts), train_nano_stage2(run, parts, stage1, name="hearing")
+    assert again == (stage1, stage2)
     assert [(folder / "model.safetensors").stat().st_mtime_ns for folder in (stage1, stage2)] == before

@@ -1,28 +1,24 @@
 import pytest
 
 from kinema.recipes import nano_internvideo2_claims as claims
-from kinema.recipes.nano_languagebind import NanoRun
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory):
-    run = NanoRun(out_dir=tmp_path_factory.mktemp("claims"), scale=0.001)
-    return run, claims.compare(run, num_seeds=1, num_films=4, num_galleries=1)
+def compared(internvideo2_run):
+    return claims.compare(internvideo2_run, num_seeds=1, num_films=4, num_galleries=1)
 
 
 def test_every_claim_rests_on_what_every_seed_measured(compared):
-    _, scores = compared
-    assert len(scores) == 1
-    for row in scores:
+    assert len(compared) == 1
+    for row in compared:
         assert {measure for pair in claims.CLAIMS.values() for measure in pair} <= row.keys()
         assert all(0 <= recall <= 1 for recall in row.values())
 
 
-def test_a_finished_comparison_is_read_not_repeated(compared):
-    run, scores = compared
-    files = sorted(run.out_dir.rglob("*.safetensors"))
+def test_a_finished_comparison_is_read_not_repeated(internvideo2_run, compared):
+    files = sorted(internvideo2_run.out_dir.rglob("*.safetensors"))
     before = [path.stat().st_mtime_ns for path in files]
-    assert claims.compare(run, num_seeds=1, num_films=4, num_galleries=1) == scores
+    assert claims.compare(internvideo2_run, num_seeds=1, num_films=4, num_galleries=1) == compared
     assert [path.stat().st_mtime_ns for path in files] == before
 
 

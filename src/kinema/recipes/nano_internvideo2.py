@@ -134,7 +134,8 @@ def start_nano_stage2(seed: int, parts: Path, stage1: Path | None, *, hears: boo
     student = start_nano_student(seed) if stage1 is None else load_student(stage1)
     student.resize_positions(num_frames=STAGE2_FRAMES, image_size=SIDE)
     kept = model.vision_encoder.state_dict().keys()  # the motion teacher's decoders end with stage 1
-    model.vision_encoder.load_state_dict({key: student.state_dict()[key] for key in kept})
+    seen = student.state_dict()
+    model.vision_encoder.load_state_dict({key: seen[key] for key in kept})
     read_words(model.text_encoder, parts)
     if model.hearing is not None:
         read_ears(model.hearing.audio_encoder, parts)
