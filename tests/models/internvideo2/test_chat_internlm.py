@@ -1,7 +1,5 @@
 """InternVideo2-Chat with InternLM2.5, whose files were never seen: their names are those of public code."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -12,13 +10,11 @@ from safetensors.torch import load_file, save_file
 import kinema
 from kinema.errors import WeightsError
 from kinema.media.frames import FrameBatch
-from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
+from kinema.models.internvideo2.chat import InternVideo2Chat
 from kinema.models.internvideo2.chat_checkpoint import load, load_chat, save_chat
 from kinema.models.internvideo2.chat_keys import chat_keymap
-from kinema.models.internvideo2.config import vision_1b
+from kinema.models.internvideo2.config import chat_8b_internlm
 from kinema.models.internvideo2.file_kinds import CHAT_TYPE, recognise, vocabulary_of
-from kinema.modules.connectors.qformer import QFormerConfig
-from kinema.modules.language.decoder import DecoderConfig
 from kinema.processors.messages import Conversation, Message, TextPart
 
 LAYER = "lm.base_model.model.model.layers.0."
@@ -80,19 +76,7 @@ def clip():
 
 
 def test_the_published_size_has_the_names_of_public_code():
-    language = DecoderConfig(
-        vocab_size=92544,
-        hidden_size=4096,
-        intermediate_size=14336,
-        num_layers=32,
-        num_heads=32,
-        num_kv_heads=8,
-        head_dim=128,
-        max_positions=262144,
-    )
-    vision = replace(vision_1b(), num_layers=39, has_image_table=True)
-    bridge = QFormerConfig(memory_size=1408)
-    config = ChatConfig(vision=vision, bridge=bridge, language=language, layout="internlm2")
+    config = chat_8b_internlm()
     with torch.device("meta"):
         model = InternVideo2Chat(config)
     inventory = chat_keymap(config).inventory(shapes_of(model))

@@ -120,3 +120,10 @@ def chat_8b() -> ChatConfig:
     )
     vision = replace(vision_1b(), num_layers=39, has_image_table=True)
     return ChatConfig(vision=vision, bridge=QFormerConfig(memory_size=vision.hidden_size), language=language)
+
+
+def chat_8b_internlm() -> ChatConfig:
+    """InternVideo2_Chat_8B_InternLM2_5: the same with InternLM2.5-7B-Chat-1M."""
+    mistral = chat_8b()
+    language = replace(mistral.language, vocab_size=92544, max_positions=262144, rope_theta=5e7)
+    return replace(mistral, language=language, layout="internlm2")
