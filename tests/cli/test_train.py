@@ -91,6 +91,12 @@ def test_a_plan_trains_nothing(records, model_folder, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_a_plan_shows_a_sample_with_what_is_learned_of_it(records, model_folder, tmp_path):
+    shown = finetune(records, model_folder, tmp_path / "none", "--dry-run").stdout
+    assert "[[A toy." in shown
+    assert "visual tokens>" in shown
+
+
 def test_a_published_recipe_is_planned_without_its_data():
     outcome = run("train", "videollama3_2b", "--dry-run", "--json")
     names = [stage["name"] for stage in outcome.document["stages"]]

@@ -71,7 +71,7 @@ def show(
     if output.json:
         print_json({"file": file, "row": row, "model": name, **_document(prepared, runs)})
     else:
-        _print(prepared, runs)
+        print_sample(prepared, runs)
 
 
 def runs_of(sample: "Sample", tokenizer: "PromptTokenizer") -> list[Run]:
@@ -138,7 +138,8 @@ def _counts(runs: list[Run]) -> dict[str, int]:
     return {"all": sum(counts.values()), **counts}
 
 
-def _print(prepared: "PreparedConversation", runs: list[Run]) -> None:
+def print_sample(prepared: "PreparedConversation", runs: list[Run]) -> None:
+    """Its prompt with what is learned marked, then its tokens and media."""
     console = Console()
     has_colours = console.color_system is not None
     console.print(painted(runs, has_colours=has_colours), soft_wrap=True)

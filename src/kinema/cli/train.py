@@ -271,6 +271,7 @@ def _show_plan(
         console.print(f"\n[bold]{stage.name}[/bold]: {stage.num_steps:,} steps of {stage.batch_size} samples")
         _print_parts(console, stage, plan.num_parameters)
         _print_sources(console, stage)
+    _print_first_sample(found, request, stages[0])
 
 
 def _print_parts(console: Console, stage: "PlannedStage", num_parameters: int) -> None:
@@ -282,11 +283,26 @@ def _print_parts(console: Console, stage: "PlannedStage", num_parameters: int) -
 
 
 def _print_sources(console: Console, stage: "PlannedStage") -> None:
-    table = Table("from", "samples", "share", "not public", box=None, padding=(0, 2, 0, 0))
+    last = ["not public"] if any(source.not_public for source in stage.sources) else []
+    table = Table("from", "samples", "share", *last, box=None, padding=(0, 2, 0, 0))
     for source in stage.sources:
         count = "endless" if source.num_samples is None else f"{source.num_samples:,}"
-        table.add_row(source.what, count, f"{source.share:.1%}", ", ".join(source.not_public))
+        hidden = [", ".join(source.not_public)] if last else []
+        table.add_row(source.what, count, f"{source.share:.1%}", *hidden)
     console.print(table)
+
+
+def _print_first_sample(found: "Recipe", request: "Request", stage: "Stage") -> None:
+    from kinema.cli.data_show import print_sample, runs_of
+    from kinema.recipes.plan import first_sample
+
+    sample = first_sample(found, request, stage)
+    if sample is None:
+        typer.echo("\nto see a sample, bring --data and --model")
+        return
+    prepared, processor = sample
+    typer.echo(f"\nthe first sample of {stage.name}:")
+    print_sample(prepared, runs_of(prepared.sample, processor.tokenizer))
 
 
 def _carry_out(

@@ -10,14 +10,14 @@ updates, 2e-5 for the connector) where ``--lora`` is asked for. Eyes and ears st
 from typing import Any
 
 import torch
-from torch import nn
 
 from kinema.datasets.mixture import mixture
 from kinema.errors import ConfigError
+from kinema.hub.download import SETTINGS_FILES
 from kinema.models import registry
 from kinema.models.loaded import Loaded
 from kinema.recipes.published_data import PublishedData
-from kinema.recipes.recipe import Finite, Recipe, Request, num_steps
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
 from kinema.training.schedule import Cosine
@@ -37,7 +37,7 @@ def finetune_stage(name: str, source: Finite | PublishedData, request: Request) 
     """
     if isinstance(source, PublishedData):
         raise ConfigError("finetune learns from your own data.")
-    children = dict(_outline(request).named_children())
+    children = dict(_outline(request).model.named_children())
     if "language_model" not in children:
         raise ConfigError(f"{request.model} embeds and writes no text; finetune takes models that answer.")
     bridges = [name for name in BRIDGES if name in children]
@@ -60,10 +60,10 @@ def _model(request: Request) -> str:
     return request.model
 
 
-def _outline(request: Request) -> nn.Module:
-    folder = registry.find_checkpoint(_model(request), files=("*.json",))
-    model: nn.Module = registry.load_outline(folder, dtype=torch.float32).model
-    return model
+def _outline(request: Request) -> Outline:
+    folder = registry.find_checkpoint(_model(request), files=SETTINGS_FILES)
+    loaded = registry.load_outline(folder, dtype=torch.float32)
+    return Outline(model=loaded.model, processor=loaded.processor)
 
 
 def _start(request: Request) -> Loaded[Any, Any]:

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from kinema.datasets.mixture import mixture
 from kinema.errors import ConfigError
@@ -43,7 +42,7 @@ from kinema.models.registry import find_checkpoint, load_model
 from kinema.modules.connectors.qformer import QFormerConfig
 from kinema.processors.read import ReadSettings
 from kinema.recipes.published_data import PublishedData, data
-from kinema.recipes.recipe import Finite, Recipe, Request, num_steps
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps
 from kinema.training.low_rank import add_low_rank, merged_tensors
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
@@ -206,13 +205,13 @@ def with_updates(model: InternVideo2Chat, *, seed: int = 42) -> InternVideo2Chat
     return model
 
 
-def _outline(request: Request) -> nn.Module:
+def _outline(request: Request) -> Outline:
     if request.model is not None:
-        outline = chat_checkpoint.load_outline(find_checkpoint(request.model), dtype=torch.float32)
-        return with_updates(outline.model)
+        loaded = chat_checkpoint.load_outline(find_checkpoint(request.model), dtype=torch.float32)
+        return Outline(model=with_updates(loaded.model), processor=loaded.processor)
     with torch.device("meta"):
         model = InternVideo2Chat(chat_8b())
-    return with_updates(model)
+    return Outline(model=with_updates(model))
 
 
 def _start(request: Request) -> Loaded[InternVideo2Chat, ChatProcessor]:

@@ -4,6 +4,8 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from kinema.recipes.published_data import DataGroup
 from kinema.recipes.recipe import Recipe, Request
 from kinema.recipes.settings import plain
@@ -60,7 +62,7 @@ def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage]) -> Plann
     Raises:
         ConfigError: if a stage names a part that the model has not.
     """
-    model = recipe.outline(request)
+    model = recipe.outline(request).model
     return PlannedRun(
         recipe=recipe.name,
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -83,6 +85,23 @@ def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage]) -> Plann
             for stage in stages
         ),
     )
+
+
+def first_sample(recipe: Recipe, request: Request, stage: Stage) -> tuple[Any, Any] | None:
+    """The first sample of a stage with its labels, and the processor that made it.
+
+    Returns:
+        None where the data or the vocabulary are not here, or the processor makes no samples of text.
+
+    Raises:
+        KinemaError: if the sample cannot be read.
+    """
+    processor = recipe.outline(request).processor
+    if not request.data or processor is None or not hasattr(processor, "prepare"):
+        return None
+    processor = processor.with_settings(**stage.processor)
+    talk = stage.data.sample(stage.order.batch(0, stage.batch_size)[0], np.random.default_rng(0))
+    return processor.prepare(talk, with_labels=True), processor
 
 
 def _sources(stage: Stage) -> tuple[PlannedSource, ...]:

@@ -47,6 +47,16 @@ class Request:
     seed: int = 42
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """What can be known of a model before any weight is read."""
+
+    model: nn.Module
+    """Its parameters have shapes only."""
+    processor: Any = None
+    """None where there is no vocabulary to make one with."""
+
+
 class StageBuilder(Protocol):
     """Makes a stage of a recipe."""
 
@@ -73,7 +83,7 @@ class Recipe:
     """What a run starts from: what each part is, with an example."""
     optional_parts: Mapping[str, str] = field(default_factory=dict)
     """What may be given beside them, likewise; without it, it is drawn."""
-    outline: Callable[[Request], nn.Module]
+    outline: Callable[[Request], Outline]
     """The model with shapes only, for a plan; the published size where the request names none."""
     start: Callable[[Request], Loaded[Any, Any]]
     """The model as training begins, float32 on the CPU, with its processor."""

@@ -15,10 +15,10 @@ docs/training.md walks through it.
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import nn
 
 from kinema.datasets.mixture import mixture
 from kinema.distributed.world import launched_size
+from kinema.hub.download import SETTINGS_FILES
 from kinema.models.languagebind.config import Modality
 from kinema.models.loaded import Loaded
 from kinema.models.registry import find_checkpoint
@@ -29,7 +29,7 @@ from kinema.models.video_llava.processor import VideoLLaVAProcessor, VideoLLaVAP
 from kinema.models.video_llava.processor_json import OFFICIAL_PLACEHOLDERS, fitted_settings, load_tokenizer
 from kinema.models.video_llava.start import assemble
 from kinema.recipes.published_data import PublishedData, data
-from kinema.recipes.recipe import Finite, Recipe, Request, num_steps, save_loaded
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps, save_loaded
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import ByModalityLength, Order, Shuffled
 from kinema.training.schedule import Cosine
@@ -94,12 +94,13 @@ def video_llava_stage(name: str, source: Finite | PublishedData, request: Reques
     )
 
 
-def _outline(request: Request) -> nn.Module:
+def _outline(request: Request) -> Outline:
     if request.model is not None:
-        folder = find_checkpoint(request.model, files=("*.json", "*.model"))
-        return checkpoint.load_outline(folder, dtype=torch.float32).model
+        folder = find_checkpoint(request.model, files=SETTINGS_FILES)
+        loaded = checkpoint.load_outline(folder, dtype=torch.float32)
+        return Outline(model=loaded.model, processor=loaded.processor)
     with torch.device("meta"):
-        return VideoLLaVA(video_llava_7b())
+        return Outline(model=VideoLLaVA(video_llava_7b()))
 
 
 def _start(request: Request) -> Loaded[VideoLLaVA, VideoLLaVAProcessor]:

@@ -11,9 +11,9 @@ the paper states.
 from collections.abc import Callable
 
 import torch
-from torch import nn
 
 from kinema.datasets.mixture import mixture
+from kinema.hub.download import SETTINGS_FILES
 from kinema.models.loaded import Loaded
 from kinema.models.registry import find_checkpoint
 from kinema.models.videollama3 import checkpoint
@@ -25,7 +25,7 @@ from kinema.processors.pruning import NoPruning, PreviousFramePruning
 from kinema.processors.read import ReadSettings
 from kinema.processors.resize import OfficialResize
 from kinema.recipes.published_data import PublishedData, data
-from kinema.recipes.recipe import Finite, Recipe, Request, num_steps, save_loaded
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps, save_loaded
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
 from kinema.training.schedule import Cosine
@@ -236,12 +236,13 @@ def _start(request: Request) -> Loaded[VideoLLaMA3, VideoLLaMA3Processor]:
 
 
 def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str) -> Recipe:
-    def outline(request: Request) -> nn.Module:
+    def outline(request: Request) -> Outline:
         if request.model is not None:
-            folder = find_checkpoint(request.model, files=("*.json",))
-            return checkpoint.load_outline(folder, dtype=torch.float32).model
+            folder = find_checkpoint(request.model, files=SETTINGS_FILES)
+            loaded = checkpoint.load_outline(folder, dtype=torch.float32)
+            return Outline(model=loaded.model, processor=loaded.processor)
         with torch.device("meta"):
-            return VideoLLaMA3(config())
+            return Outline(model=VideoLLaMA3(config()))
 
     return Recipe(
         name=f"videollama3_{size}",
