@@ -16,6 +16,7 @@ import torch
 
 from kinema.inference.cache import cache_bytes
 from kinema.inference.protocols import PositionedSizes, VisionSizes
+from kinema.models.footprint import decoder_moments, encoder_moments
 from kinema.modules.language.decoder import DecoderConfig
 from kinema.processors.visuals import VisualItem
 
@@ -145,14 +146,12 @@ def _vision_bytes(
     if on_host and dtype.itemsize < _FLOAT:
         pixels += load.num_patches * values * _FLOAT
     rotation = load.largest_part * 3 * (vision.head_dim // 2) * _FLOAT
-    width = load.largest_part * vision.hidden_size * dtype.itemsize
-    inner = load.largest_part * vision.intermediate_size * dtype.itemsize
+    layer = encoder_moments(vision, load.largest_part)
     features = load.num_visual * vision.hidden_size * dtype.itemsize
     visual = load.num_visual * language.hidden_size * dtype.itemsize
     prompt = load.num_prompt * language.hidden_size * dtype.itemsize
     moments = [
-        [features, 3 * width, *[width] * 7],
-        [features, *[width] * 3, inner, inner],
+        *([features, *(count * dtype.itemsize for count in blocks)] for blocks in layer),
         [features, features],
         [features, features, visual, visual],
         [visual, prompt],
@@ -179,10 +178,7 @@ def _held(moments: Sequence[Sequence[int]], on_host: bool) -> int:
 def _prefill_bytes(load: Load, language: DecoderConfig, dtype: torch.dtype) -> int:
     """The MLP of one chunk, or its attention with a mask, beside the prompt's embeddings."""
     chunk = min(load.prefill_chunk, load.num_prompt)
-    width, inner = language.hidden_size, language.intermediate_size
-    heads = (language.num_heads + 2 * language.num_kv_heads) * language.head_dim
-    mlp = chunk * (3 * width + 4 * inner) * dtype.itemsize
-    attention = chunk * (3 * width + 3 * heads) * dtype.itemsize
+    attention, mlp = (sum(blocks) * dtype.itemsize for blocks in decoder_moments(language, chunk))
     mask = _largest_mask(load.num_prompt, chunk)
     return mask + max(mlp, attention + mask * dtype.itemsize)  # true or false, and in the kernel as numbers
 
