@@ -183,3 +183,12 @@ def test_the_front_door_shows_it_tiles_and_all_of_a_clip(published, tmp_path):
     whole = model.ask(clip(), "what is seen", max_new_tokens=4)
     assert "".join(model.ask(clip(), "what is seen", max_new_tokens=4, stream=True)) == whole
     assert model.last_usage.visual_tokens == 3 * 3  # two tiles of a wide clip, and all of it
+
+
+def test_a_session_goes_on_where_an_answer_ended(published, tmp_path):
+    _, _, tensors = published
+    model = kinema.load(write(tmp_path, tensors), device="cpu", dtype="float32")
+    whole = model.ask(clip(), "what is seen", max_new_tokens=4)
+    with model.session(clip(), max_new_tokens=4) as session:
+        assert session.ask("what is seen") == whole
+        assert isinstance(session.ask("a cat", max_new_tokens=3), str)
