@@ -108,6 +108,14 @@ def test_a_published_recipe_is_planned_without_its_data():
     assert outcome.document["stages"][0]["num_steps"] == 15_570_000 // 128
 
 
+def test_a_plan_of_7b_says_what_each_of_1_8_and_64_devices_holds():
+    stage = run("train", "videollama3_7b", "--dry-run", "--json").document["stages"][-1]
+    one, eight, many = (stage["memory_bytes"][count] for count in ("1", "8", "64"))
+    assert one["weights"] >= 4 * 8_044_744_944
+    assert one["total"] > eight["total"] > many["total"]
+    assert eight["optimizer"] < one["optimizer"] / 4
+
+
 def test_a_plan_is_shown_with_what_learns_and_what_nobody_can_have():
     shown = run("train", "videollama3_2b", "--dry-run").stdout
     assert "connector" in shown

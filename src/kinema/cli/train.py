@@ -143,7 +143,8 @@ def train(
     else:
         found = find_recipe(recipe)
         request = _request(found, start, data, how)
-        stages, run = found.stages(request), _run(out or Path("runs") / found.name, how, request.seed)
+        stages = found.stages(request)
+        run = _run(found, out or Path("runs") / found.name, how, request)
     stages, run = _with_changes(stages, run, how.set or [])
     if how.dry_run:
         _show_plan(found, request, stages, run, is_json=output.json)
@@ -207,11 +208,15 @@ def _pairs(option: str, given: list[str]) -> dict[str, str]:
     return pairs
 
 
-def _run(out: Path, how: HowOptions, seed: int) -> "RunConfig":
+def _run(found: "Recipe", out: Path, how: HowOptions, request: "Request") -> "RunConfig":
+    """How it is run; a plan of what was published is one for GPUs."""
     from kinema.recipes.own_data import own_run
 
-    run = own_run(out, how.device, 2 if how.workers is None else how.workers, seed)
-    return replace(run, max_samples_at_once=how.at_once)
+    device = how.device or ("cuda" if how.dry_run and not request.data else None)
+    run = own_run(out, device, 2 if how.workers is None else how.workers, request.seed)
+    if run.device.startswith("cuda"):
+        run = replace(run, **found.on_gpus)
+    return run if how.at_once is None else replace(run, max_samples_at_once=how.at_once)
 
 
 def _again(
@@ -228,7 +233,7 @@ def _again(
         )
     file = RunFile.read(path)
     found = find_recipe(file.recipe)
-    run = restored(_run(path.parent, how, file.request.seed), dict(file.run), "run")
+    run = restored(_run(found, path.parent, how, file.request), dict(file.run), "run")
     named: dict[str, Any] = {
         "device": how.device,
         "num_workers": how.workers,
@@ -257,13 +262,11 @@ def _with_changes(
 def _show_plan(
     found: "Recipe", request: "Request", stages: "list[Stage]", run: "RunConfig", *, is_json: bool
 ) -> None:
-    from dataclasses import asdict
-
     from kinema.recipes.plan import plan_run
 
-    plan = plan_run(found, request, stages)
+    plan = plan_run(found, request, stages, run)
     if is_json:
-        print_json(asdict(plan))
+        print_json(plan.to_dict())
         return
     console = Console()
     console.print(f"{plan.recipe}: {plan.num_parameters:,} parameters, into {run.out_dir}")
@@ -271,6 +274,9 @@ def _show_plan(
         console.print(f"\n[bold]{stage.name}[/bold]: {stage.num_steps:,} steps of {stage.batch_size} samples")
         _print_parts(console, stage, plan.num_parameters)
         _print_sources(console, stage)
+        if stage.memory is not None:
+            console.print(f"memory a device, {run.precision}:", style="bold")
+            typer.echo(stage.memory)
     _print_first_sample(found, request, stages[0])
 
 

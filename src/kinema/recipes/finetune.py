@@ -79,4 +79,5 @@ FINETUNE = Recipe(
     start=_start,
     stage=finetune_stage,
     save=registry.save_model,
+    on_gpus={"activation_checkpointing": True, "max_samples_at_once": 1},
 )

@@ -1,15 +1,21 @@
 """What a run will do, before it does: what learns, from what, for how long."""
 
 from collections.abc import Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
+from torch import nn
 
+from kinema.processors.labels import IGNORE_INDEX
+from kinema.processors.prepared import PreparedConversation
 from kinema.recipes.published_data import DataGroup
-from kinema.recipes.recipe import Recipe, Request
+from kinema.recipes.recipe import Recipe, Request, SampleSize
 from kinema.recipes.settings import plain
+from kinema.training.memory import TrainingForecast, forecast_training
 from kinema.training.optimizer import find_parts
+from kinema.training.run import RunConfig
 from kinema.training.stage import Stage
 
 
@@ -45,6 +51,8 @@ class PlannedStage:
     sources: tuple[PlannedSource, ...]
     processor: dict[str, Any]
     """Settings of the processor that the stage changes, in plain form."""
+    memory: TrainingForecast | None
+    """Bytes a device; None where it is not known how long samples are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +63,22 @@ class PlannedRun:
     num_parameters: int
     stages: tuple[PlannedStage, ...]
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        memory = [None if stage.memory is None else stage.memory.to_dict() for stage in self.stages]
+        stages = [
+            asdict(stage) | {"memory_bytes": each} for stage, each in zip(self.stages, memory, strict=True)
+        ]
+        for stage in stages:
+            del stage["memory"]
+        return {"recipe": self.recipe, "num_parameters": self.num_parameters, "stages": stages}
 
-def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage]) -> PlannedRun:
+
+def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage], run: RunConfig) -> PlannedRun:
     """Look at a run; weights are counted on the meta device and none is read.
+
+    Memory is that of batches as long as the recipe's longest sample, or where it has none as the first
+    sample of each stage.
 
     Raises:
         ConfigError: if a stage names a part that the model has not.
@@ -81,9 +102,32 @@ def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage]) -> Plann
                 ),
                 sources=_sources(stage),
                 processor=plain(dict(stage.processor)),
+                memory=_memory(recipe, request, model, stage, run),
             )
             for stage in stages
         ),
+    )
+
+
+def _memory(
+    recipe: Recipe, request: Request, model: nn.Module, stage: Stage, run: RunConfig
+) -> TrainingForecast | None:
+    size = recipe.longest
+    if size is None and (found := first_sample(recipe, request, stage)) is not None:
+        size = _size_of(found[0])
+    if size is None:
+        return None
+    return forecast_training(model, stage, run, tokens=size.tokens, labelled=size.labelled)
+
+
+def _size_of(prepared: PreparedConversation) -> SampleSize:
+    labels = prepared.sample.labels
+    return SampleSize(
+        tokens={
+            "language_model": len(prepared.sample.input_ids),
+            "vision_encoder": sum(prod(item.grid_thw) for item in prepared.items),
+        },
+        labelled=0 if labels is None else int((labels != IGNORE_INDEX).sum()),
     )
 
 

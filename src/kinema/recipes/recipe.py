@@ -71,6 +71,16 @@ class StageBuilder(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SampleSize:
+    """How much of a sample goes through each part of a model."""
+
+    tokens: Mapping[str, int]
+    """Positions of ``language_model``, patches of ``vision_encoder``."""
+    labelled: int
+    """Tokens that are learned."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A complete training run."""
 
@@ -90,6 +100,10 @@ class Recipe:
     stage: StageBuilder
     save: Callable[[Loaded[Any, Any], Path], None]
     """Writes what ``start`` gave, trained since, as a folder."""
+    longest: SampleSize | None = None
+    """How long a sample gets, for a forecast of memory; None takes that of the first sample."""
+    on_gpus: Mapping[str, Any] = field(default_factory=dict)
+    """How it is run on GPUs, where nobody says otherwise: fields of ``RunConfig``."""
     keeps: tuple[str, ...] = ()
     """Settings of a stage's processor that are saved with the model it leaves: how media are to be seen."""
 

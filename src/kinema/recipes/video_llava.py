@@ -29,7 +29,7 @@ from kinema.models.video_llava.processor import VideoLLaVAProcessor, VideoLLaVAP
 from kinema.models.video_llava.processor_json import OFFICIAL_PLACEHOLDERS, fitted_settings, load_tokenizer
 from kinema.models.video_llava.start import assemble
 from kinema.recipes.published_data import PublishedData, data
-from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps, save_loaded
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, SampleSize, num_steps, save_loaded
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import ByModalityLength, Order, Shuffled
 from kinema.training.schedule import Cosine
@@ -137,4 +137,6 @@ VIDEO_LLAVA_7B = Recipe(
     start=_start,
     stage=video_llava_stage,
     save=save_loaded(checkpoint.save),
+    longest=SampleSize(tokens={"language_model": MAX_LENGTH, "vision_encoder": 8 * 257}, labelled=512),
+    on_gpus={"activation_checkpointing": True, "max_samples_at_once": 4, "shard": ("language_model",)},
 )

@@ -25,7 +25,7 @@ from kinema.processors.pruning import NoPruning, PreviousFramePruning
 from kinema.processors.read import ReadSettings
 from kinema.processors.resize import OfficialResize
 from kinema.recipes.published_data import PublishedData, data
-from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps, save_loaded
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, SampleSize, num_steps, save_loaded
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
 from kinema.training.schedule import Cosine
@@ -253,6 +253,14 @@ def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str) -
         start=_start,
         stage=videollama3_stage,
         save=save_loaded(checkpoint.save),
+        longest=SampleSize(
+            tokens={"language_model": MAX_LENGTH, "vision_encoder": 4 * MAX_VISUAL_TOKENS}, labelled=1024
+        ),
+        on_gpus={
+            "activation_checkpointing": True,
+            "max_samples_at_once": 2,
+            "shard": ("language_model",),
+        },
     )
 
 

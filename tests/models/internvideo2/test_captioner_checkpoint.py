@@ -86,7 +86,7 @@ def test_a_folder_that_is_not_whole_is_refused_by_name(folder, tmp_path, change,
 def test_a_folder_of_another_family_is_refused(folder, tmp_path):
     content = json.loads((folder / "config.json").read_text()) | {"model_type": "internvideo2_chat"}
     (tmp_path / "config.json").write_text(json.dumps(content))
-    with pytest.raises(WeightsError, match="'internvideo2_chat' of InternVideo2, expected .*captioner'"):
+    with pytest.raises(WeightsError, match=r"'internvideo2_chat' of InternVideo2, expected .*captioner'"):
         load_captioner(tmp_path)
 
 
