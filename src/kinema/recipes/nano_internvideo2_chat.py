@@ -33,6 +33,7 @@ from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.vision.internvideo2 import InternVideo2Vision
 from kinema.processors.read import ReadSettings
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
+from kinema.recipes.internvideo2_stage3 import BRIDGE, EYES
 from kinema.recipes.nano_internvideo2 import train_nano_stage1, train_nano_stage2
 from kinema.recipes.nano_internvideo2_parts import settings, train_nano_parts
 from kinema.recipes.nano_internvideo2_sizes import PATCH_SIZE, SIDE, WIDTH
@@ -49,7 +50,6 @@ FILM_SIDE = 112
 """Pixels a side at which the toybox draws; the processor makes squares of ``SIDE`` of them."""
 NUM_QUERIES, NUM_EXTRA_QUERIES = 16, 16
 """Both groups, of 32 and 64 as published."""
-BRIDGE = ("vision_norm", "connector", "up_projection")
 
 
 def nano_chat(vocab_size: int, eyes: InternVideo2Vision) -> InternVideo2Chat:
@@ -110,14 +110,14 @@ def nano_chat_stages(run: NanoRun) -> list[Stage]:
     connect = replace(
         align,
         name="connect",
-        learning_rates={"vision_encoder": 1e-3, **dict.fromkeys(BRIDGE, 2e-3)},
+        learning_rates=dict.fromkeys(EYES, 1e-3) | dict.fromkeys(BRIDGE, 2e-3),
         data=mixture((videos, 0.6), (images, 0.4)),
         num_steps=run.steps(300),
     )
     instruct = replace(
         connect,
         name="instruct",
-        learning_rates={"vision_encoder": 1e-3, **dict.fromkeys((*BRIDGE, "language_model"), 2e-3)},
+        learning_rates=dict.fromkeys(EYES, 1e-3) | dict.fromkeys((*BRIDGE, "language_model"), 2e-3),
         data=mixture((videos, 0.6), (images, 0.3), (text, 0.1)),
         num_steps=run.steps(1200),
         batch_size=run.rows(16),
