@@ -9,6 +9,7 @@ from kinema.datasets.mixture import mixture
 from kinema.errors import ConfigError
 from kinema.processors.clip_pixels import CLIPPixelsConfig
 from kinema.recipes.settings import changed, plain, restored
+from kinema.training.packing import Packing
 from kinema.training.stage import Stage
 
 
@@ -104,6 +105,15 @@ def test_what_was_edited_in_yaml_is_changed():
     source, _ = run.stage["tune"].data.parts[0]
     assert [str(file) for file in source.files] == ["b.json", "c.json"]
     assert run.folder == Path("there")
+
+
+def test_packing_is_put_in_and_left_out_again():
+    packed = changed(a_run(), "stage.tune.packing", "{max_tokens: 8192}")
+    assert packed.stage["tune"].packing == Packing(max_tokens=8192)
+    wider = changed(packed, "stage.tune.packing.max_tokens", "16384")
+    assert wider.stage["tune"].packing == Packing(max_tokens=16384)
+    assert changed(wider, "stage.tune.packing", "null").stage["tune"].packing is None
+    assert restored(a_run(), plain(wider), "run") == wider
 
 
 def test_another_kind_in_the_file_is_refused():

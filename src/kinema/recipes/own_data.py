@@ -20,6 +20,10 @@ Workers = Annotated[int, typer.Option(help="Processes that read media ahead.")]
 Seed = Annotated[int, typer.Option(help="Of what is drawn.")]
 
 
+SAMPLE_TIMEOUT_S = 120.0
+"""Seconds for one sample, beyond which it is left out; frames of an hour of 1080p are read in ten."""
+
+
 def own_run(out_dir: Path, device: str | None, workers: int, seed: int) -> RunConfig:
     """How a recipe is run here; on a GPU matrix products run in bfloat16."""
     kind = device or choose_device().type
@@ -29,6 +33,7 @@ def own_run(out_dir: Path, device: str | None, workers: int, seed: int) -> RunCo
         device=own_device(kind),
         precision="bfloat16" if kind.startswith("cuda") else "float32",
         num_workers=workers,
+        sample_timeout_s=SAMPLE_TIMEOUT_S,
         log_every=10,
     )
 

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
@@ -149,7 +150,8 @@ def _restore(value: Any, entries: Any, where: str, hint: Any) -> Any:
 
 def _checked(hint: Any, entry: Any, path: str, old: Any) -> Any:
     """An entry as the type that is expected; where none is stated, as that of the old value."""
-    if is_dataclass(old) or isinstance(old, Mapping):
+    is_left_out = entry is None and NoneType in get_args(hint)
+    if not is_left_out and (is_dataclass(old) or isinstance(old, Mapping)):
         inside = [field.name for field in fields(old)] if is_dataclass(old) else list(old)
         raise ConfigError(f"{path}: it has settings of its own, {', '.join(map(str, inside))}; change one.")
     try:
