@@ -32,17 +32,21 @@ def plot_losses(lines: Sequence[dict[str, Any]], path: Path) -> None:
         values = [line["loss"] for line in stage]
         colour = f"C{number % 10}"
         axes.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
-        axes.plot(steps, trend(values), color=colour, linewidth=2, label=f"{name}: {values[-1]:.3f}")
+        smooth = trend(values)
+        axes.plot(steps, smooth, color=colour, linewidth=2, label=f"{name}: {smooth[-1]:.3f}")
         if first:
             axes.axvline(first, color="0.6", linewidth=0.8, linestyle=":")
         first, losses = steps[-1], losses + values
     if losses and min(losses) > 0 and max(losses) / min(losses) > 20:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(require("matplotlib.ticker", "train").LogLocator(subs=(2, 5)))
+        axes.yaxis.set_minor_formatter("{x:g}")
     axes.set(xlabel="step", ylabel="loss")
     axes.grid(alpha=0.2)
     axes.spines[["top", "right"]].set_visible(False)
     if losses:
-        axes.legend(frameon=False, title="last loss")
+        axes.legend(frameon=False, title="latest")
     unfinished = path.with_suffix(".partial.png")
     figure.savefig(unfinished)
     unfinished.replace(path)

@@ -4,16 +4,15 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import torch
 
 from kinema.distributed.gather import sum_of_all
 from kinema.processors.inputs import ModelInputs
-from kinema.training.bad_samples import BadSamples
 from kinema.training.checkpoint import Progress
-from kinema.training.feed import Batch, Feed
+from kinema.training.feed import Batch
 from kinema.training.flops import FlopMeter
 from kinema.training.run import RunConfig
 from kinema.training.stage import Stage
@@ -42,15 +41,14 @@ class StepLog:
 
     A line has the mean loss, the norm of the gradients, the factor on the rates, samples and tokens a second
     of all processes, the share of tokens that are no padding, samples that were cut, bad samples of the stage
-    (see ``bad_samples``), the share of time that was spent waiting for data, the peak of
-    memory in GB, seconds to the end of the stage, steps and samples left out so far, and ``mfu`` where it is
-    known: the share of the arithmetic that the device could do at best.
+    (``bad_samples``), steps left out so far, the share of time that was spent waiting for data, the peak of
+    memory in GB, seconds to the end of the stage, and ``mfu`` where it is known: the share of the arithmetic
+    that the device could do at best.
     """
 
     def __init__(self, stage: Stage, run: RunConfig, progress: Progress, outlets: Sequence[Outlet]) -> None:
         self.stage, self.run, self.outlets = stage, run, outlets
         self.meter = FlopMeter(run.device, run.precision)
-        self.bad: BadSamples | None = None
         self._restart(progress.losses)
         for outlet in outlets:
             outlet.begin(stage, progress.step)
@@ -60,9 +58,8 @@ class StepLog:
         self.num_steps = self.num_samples = self.num_tokens = self.num_real = self.num_cut = 0
         self.waited_s, self.started = 0.0, time.perf_counter()
 
-    def waiting_for(self, batches: Feed) -> Iterator[list[Batch]]:
-        """The same batches, each taken with a look at the clock, and at what was bad."""
-        self.bad = batches.bad
+    def waiting_for(self, batches: Iterable[list[Batch]]) -> Iterator[list[Batch]]:
+        """The same batches, each taken with a look at the clock."""
         source = iter(batches)
         while True:
             asked = time.perf_counter()
@@ -105,20 +102,16 @@ class StepLog:
         for outlet in self.outlets:
             outlet.step(step + 1, loss)
         if (step + 1) % self.run.log_every == 0 or step + 1 == self.stage.num_steps:
-            line = self._line(step + 1, grad_norm, factor) | {
-                "skipped_steps": skipped,
-                "bad_samples": int(sum_of_all(bad, self.run.device)),
-            }
+            line = self._line(step + 1, grad_norm, factor, skipped, bad)
             for outlet in self.outlets:
                 outlet.write(line)
             self._restart()
 
-    def _line(self, step: int, grad_norm: float, factor: float) -> dict[str, Any]:
+    def _line(self, step: int, grad_norm: float, factor: float, skipped: int, bad: int) -> dict[str, Any]:
         seconds = time.perf_counter() - self.started
-        num_bad = 0 if self.bad is None else self.bad.num_bad
-        samples, tokens, real, cut, bad = (
+        samples, tokens, real, cut, all_bad = (
             sum_of_all(count, self.run.device)
-            for count in (self.num_samples, self.num_tokens, self.num_real, self.num_cut, num_bad)
+            for count in (self.num_samples, self.num_tokens, self.num_real, self.num_cut, bad)
         )
         line = {
             "stage": self.stage.name,
@@ -131,7 +124,8 @@ class StepLog:
             "tokens_per_s": round(tokens / seconds),
             "real_tokens": round(real / tokens, 4) if tokens else None,
             "cut_samples": int(cut),
-            "bad_samples": int(bad),
+            "bad_samples": int(all_bad),
+            "skipped_steps": skipped,
             "data_wait": round(self.waited_s / seconds, 3),
             "memory_gb": round(_peak_memory(self.run.device) / 1e9, 3),
             "eta_s": round((self.stage.num_steps - step) * seconds / self.num_steps),
