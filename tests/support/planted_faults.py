@@ -1,9 +1,9 @@
 """A small data set with every fault planted, one or two rows each."""
 
+import io
 import json
 from pathlib import Path
 
-import numpy as np
 from numbered_clips import encode, sound_file, tone
 from PIL import Image
 
@@ -33,14 +33,20 @@ def about(file, answer, **more):
     return {"file": file, "caption": answer, **more}
 
 
+def grey_png() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (56, 56), (90, 90, 90)).save(file, "PNG")
+    return file.getvalue()
+
+
 def write_media(folder: Path) -> None:
     """A film of the toybox of six seconds with sound, and what is wrong with others."""
     write_clip(make_scene(0, level=1), folder / "clip.mp4")
-    Image.fromarray(np.full((56, 56, 3), 90, np.uint8)).save(folder / "grey.png")
+    (folder / "grey.png").write_bytes(grey_png())
     (folder / "ding.wav").write_bytes(sound_file(clip=tone(2.0)))
     (folder / "cut.mkv").write_bytes(encode("matroska", "libx264", count=30)[:-400])
     (folder / "words.mp4").write_bytes(b"these are words")
-    (folder / "half.png").write_bytes((folder / "grey.png").read_bytes()[:60])
+    (folder / "half.png").write_bytes(grey_png()[:60])
     (folder / "empty.wav").write_bytes(b"")
 
 

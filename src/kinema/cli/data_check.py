@@ -1,5 +1,6 @@
 """``kinema data check``: whether every row of a file can be learned from."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +29,7 @@ def check(
     max_tokens: Annotated[
         int | None, typer.Option(help="Most tokens of a sample; default what the model of --model holds.")
     ] = None,
-    jobs: Annotated[int, typer.Option(help="Processes.")] = 1,
+    jobs: Annotated[int | None, typer.Option(help="Processes; default one a processor.")] = None,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Longest for one row.")] = 60.0,
     examples: Annotated[int, typer.Option(help="Rows of each reason that are told.")] = 3,
     clean: Annotated[
@@ -52,7 +53,7 @@ def check(
         report = check_records(
             records,
             budget=budget,
-            jobs=jobs,
+            jobs=(os.cpu_count() or 1) if jobs is None else jobs,
             timeout_s=timeout,
             num_examples=examples,
             progress=progress,

@@ -1,11 +1,15 @@
+import io
 import json
 import os
 import signal
 import socket
+import tarfile
 from contextlib import contextmanager
 
+import pyarrow
 import pytest
-from planted_faults import BAD, GOOD, write_planted
+from planted_faults import BAD, GOOD, grey_png, write_planted
+from pyarrow import parquet
 
 from kinema.datasets.check import TokenBudget, check_records
 from kinema.datasets.check.processes import verdicts
@@ -85,6 +89,22 @@ def test_a_file_that_hangs_costs_its_time_and_no_more(tmp_path):
     assert report.counts == {Fault.TIMED_OUT: 1}
     assert report.examples[Fault.TIMED_OUT] == ((0, "not read in 0.5 s."),)
     assert report.good.tolist() == [1]
+
+
+def test_media_inside_tables_and_archives_are_looked_at(tmp_path):
+    (tmp_path / "grey.png").write_bytes(grey := grey_png())
+    rows = [{"image": grey, "text": "Grey."}, {"image": grey[:60], "text": "Half."}] * 2
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "a.parquet", row_group_size=1)
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        for number, row in enumerate(rows):
+            for ending, content in (("png", row["image"]), ("txt", row["text"].encode())):
+                entry = tarfile.TarInfo(f"{number}.{ending}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+    for name in ("a.parquet", "a.tar"):
+        report = check_records(OwnRecords(files=(tmp_path / name,)), jobs=2)
+        assert report.counts == {Fault.UNREADABLE: 2, Fault.DUPLICATE: 1}
+        assert report.good.tolist() == [0]
 
 
 def dies_at_rows_of_seven(row):

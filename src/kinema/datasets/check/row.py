@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from kinema.datasets.check.budget import TokenBudget
 from kinema.datasets.check.grounding import misplaced
 from kinema.datasets.check.media import TOLERANCE_S, Seen, Trouble, look_at
 from kinema.datasets.fault import Fault, RowError
-from kinema.datasets.own.place import locate
-from kinema.datasets.own.records import OwnRecords
+from kinema.datasets.own.forms import read_row
+from kinema.datasets.own.place import Place, locate
+from kinema.datasets.own.records import OwnRecords, located
 from kinema.datasets.records import Record
 from kinema.errors import MediaError
 from kinema.processors.messages import Conversation, ImagePart, Part, TextPart, VideoFrame, VideoPart
@@ -53,15 +52,16 @@ class RowCheck:
 
     def _verdict(self, index: int) -> Verdict:
         record = self.records.record(index)
-        if trouble := self._wrong_stream(record, index):
+        reading = self.records.reading(index)
+        if trouble := self._wrong_stream(record, reading.media_dir):
             return Verdict(index, trouble)
-        named = self.records.conversation(index)
+        named = read_row(record, self.records.format, reading)
         if trouble := _unanswered(named):
             return Verdict(index, trouble)
-        conversation = self.records.sample(index, np.random.default_rng(0))
+        conversation = located(named, reading.media_dir)
         ends_s: list[float] = []
         for name, part in zip(_parts(named), _parts(conversation), strict=True):
-            seen = self._look_at(name, part, index)
+            seen = self._look_at(name, part, reading.media_dir)
             if seen.trouble is not None:
                 return Verdict(index, seen.trouble)
             if seen.end_s is not None:
@@ -71,17 +71,16 @@ class RowCheck:
             trouble = self.budget.exceeded(conversation)
         return Verdict(index, trouble, _digest(named))
 
-    def _wrong_stream(self, record: Record, index: int) -> Trouble | None:
+    def _wrong_stream(self, record: Record, folder: Place) -> Trouble | None:
         """A stream is looked at before it is read, which finds its frames already."""
         data = record.data
         files = data.get("video") if isinstance(data, Mapping) and data.get("stream") else None
         if not isinstance(files, list) or len(files) != 1 or not isinstance(files[0], str):
             return None
         start_s, end_s = data.get("start_time"), data.get("end_time")
-        folder = self.records.reading(index).media_dir
         named = VideoPart(source=files[0], start_s=start_s, end_s=end_s)
         part = VideoPart(source=locate(files[0], folder), start_s=start_s, end_s=end_s)
-        seen = self._look_at(named, part, index)
+        seen = self._look_at(named, part, folder)
         if seen.trouble is not None or seen.end_s is None:
             return seen.trouble
         last_s = (seen.end_s if end_s is None else end_s) - (start_s or 0.0)
@@ -92,10 +91,10 @@ class RowCheck:
                 )
         return None
 
-    def _look_at(self, named: Part, part: Part, index: int) -> Seen:
+    def _look_at(self, named: Part, part: Part, folder: Place) -> Seen:
         if isinstance(part, TextPart) or _is_in_memory(part):
             return look_at(part)
-        key = (self.records.reading(index).media_dir, repr(named))
+        key = (folder, repr(named))
         if key not in self._seen:
             self._seen[key] = look_at(part)
             while len(self._seen) > _MEDIA_REMEMBERED:

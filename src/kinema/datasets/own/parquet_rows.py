@@ -1,5 +1,9 @@
 """Rows of a Parquet table, a row group at a time.
 
+A row costs the reading of its group, of which the last ones stay in memory: groups of a hundred rows, as
+``datasets`` of Hugging Face writes media, can be read in any order; larger ones are slow where rows are
+shuffled.
+
 Media may stand in a column of bytes, or as ``datasets`` of Hugging Face writes them, an object of ``bytes``
 and ``path``. Columns have the names that fields of JSON rows have.
 """

@@ -58,13 +58,7 @@ class OwnRecords:
             MediaError: if it is a stream, or remote, and its file cannot be opened; other files are opened by
                 the processor.
         """
-        folder = self.reading(index).media_dir
-        talk = self.conversation(index)
-        messages = [
-            replace(message, parts=tuple(_located(part, folder) for part in message.parts))
-            for message in talk.messages
-        ]
-        return Conversation(messages=tuple(messages))
+        return located(self.conversation(index), self.reading(index).media_dir)
 
     def record(self, index: int) -> Record:
         """A row as it stands in its file.
@@ -163,6 +157,19 @@ def open_records(
     records = OwnRecords(files=files, media_dir=media_dir, format=format, prompt=prompt)
     records.conversation(0)
     return records
+
+
+def located(conversation: Conversation, folder: Place) -> Conversation:
+    """The same with its media, which a row names, where they can be opened.
+
+    Raises:
+        MediaError: if one is remote and cannot be opened.
+    """
+    messages = [
+        replace(message, parts=tuple(_located(part, folder) for part in message.parts))
+        for message in conversation.messages
+    ]
+    return Conversation(messages=tuple(messages))
 
 
 def _located(part: Part, folder: Place) -> Part:
