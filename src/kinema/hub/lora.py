@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kinema.errors import ConfigError, WeightsError
 from kinema.hub.config_fields import expect_field, required_field
 from kinema.hub.files import TensorSource
+from kinema.hub.keymap import KeyMap, Shape
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +50,38 @@ def parse_adapter_config(content: Mapping[str, Any]) -> LoraConfig:
     for pattern in ("rank_pattern", "alpha_pattern"):
         expect_field(content, pattern, {})
     return LoraConfig(rank=required_field(content, "r"), alpha=required_field(content, "lora_alpha"))
+
+
+def factors_in_layout(
+    factors: Mapping[str, tuple["Tensor", "Tensor"]], keymap: KeyMap, shapes: Mapping[str, Shape]
+) -> dict[str, "Tensor"]:
+    """Updates of our layers, as peft names those of the same layers in another layout.
+
+    A layer that is several there has its A with each of them, and of its B the rows that are theirs.
+
+    Args:
+        factors: A, (r, in), and B, (out, r), by the names of our layers.
+        keymap: of the layout.
+        shapes: of all parameters of our model.
+
+    Raises:
+        WeightsError: if a layer is no matrix of that width there, or is not there.
+    """
+    found: dict[str, Tensor] = {}
+    for theirs, entry in keymap.inventory(shapes).items():
+        layers = [part.ours.removesuffix(".weight") for part in entry.parts]
+        if not factors.keys() & set(layers) or not theirs.endswith(".weight"):
+            continue
+        down, up = factors[layers[0]]
+        if len(entry.parts) != 1 or entry.shape[1:] != down.shape[1:]:
+            raise WeightsError(
+                f"{layers[0]} is {theirs} of shape {entry.shape} in the {keymap.name} layout, where its "
+                "update has no place; leave it out of the adapter's targets, or merge the adapter."
+            )
+        target = theirs.removesuffix(".weight")
+        found[f"{target}.lora_A.weight"] = down.clone()
+        found[f"{target}.lora_B.weight"] = up[entry.parts[0].our_rows].clone()
+    return found
 
 
 def has_lora(keys: Iterable[str]) -> bool:

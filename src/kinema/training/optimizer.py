@@ -153,12 +153,17 @@ def _group(parameters: list[nn.Parameter], rate: float, weight_decay: float) -> 
 
 
 def find_parts(model: nn.Module, names: Iterable[str]) -> dict[str, list[nn.Parameter]]:
-    """Parameters of each named part, in the order of the model."""
+    """Parameters of each named part that learn with it, in the order of the model.
+
+    Of a part that has low-rank updates (``training.adapters``) these alone.
+    """
     parts: dict[str, list[nn.Parameter]] = {}
     owner: dict[nn.Parameter, str] = {}
     named = dict(model.named_parameters())
     for name in names:
-        parts[name] = list(inside(name, named, model).values())
+        held = inside(name, named, model)
+        updates = {key: value for key, value in held.items() if ".lora_" in key}
+        parts[name] = list((updates or held).values())
         for parameter in parts[name]:
             if parameter in owner:
                 raise ConfigError(f"{owner[parameter]} and {name} share a parameter; a part has one rate.")

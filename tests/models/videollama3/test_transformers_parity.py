@@ -7,11 +7,12 @@ import torch
 
 from kinema.models.videollama3.checkpoint import load, load_weights, save
 from kinema.models.videollama3.config import VideoLLaMA3Config
-from kinema.models.videollama3.keys import Layout
+from kinema.models.videollama3.keys import Layout, model_keymap
 from kinema.models.videollama3.model import VideoLLaMA3
 from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.vision.navit import NaViTConfig
 from kinema.processors.inputs import ModelInputs, VisualInputs
+from kinema.training.adapters import Adapter, add_adapter, merge_adapter, save_adapter
 
 transformers = pytest.importorskip("transformers")
 
@@ -155,6 +156,46 @@ def test_our_weights_saved_for_transformers_answer_the_same_there(
     assert their_greedy_tokens(theirs, input_ids, pixels) == our_greedy_tokens(
         ours, input_ids, pixels, placeholders
     )
+
+
+@pytest.fixture
+def adapted():
+    """A model whose updates of tower, connector and language model show in the logits."""
+    ours = spread_out(VideoLLaMA3(tiny_config(tied=True)))
+    names = ("vision_encoder.layers", "connector", "language_model")
+    add_adapter(ours, Adapter(parts=names, rank=4, alpha=8))
+    generator = torch.Generator().manual_seed(2)
+    for name, parameter in ours.named_parameters():
+        if ".lora_B." in name:
+            parameter.data.normal_(std=0.1, generator=generator)
+    return ours.eval()
+
+
+def test_updates_folded_in_and_saved_for_transformers_answer_the_same_there(
+    adapted, processor, placeholders, input_ids, pixels, tmp_path
+):
+    expected = our_logits(adapted, input_ids, pixels, placeholders)
+    plain = our_logits(spread_out(VideoLLaMA3(tiny_config(tied=True))), input_ids, pixels, placeholders)
+    assert (expected - plain).abs().max() > 0.5
+    merge_adapter(adapted)
+    save(adapted, processor, tmp_path / "saved", layout=Layout.TRANSFORMERS)
+    actual = their_logits(load_theirs(tmp_path / "saved"), input_ids, pixels)
+    torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=0)
+    save(adapted, processor, tmp_path / "official")
+    actual = our_logits(load_weights(tmp_path / "official"), input_ids, pixels, placeholders)
+    torch.testing.assert_close(actual, expected, atol=TOLERANCE, rtol=0)
+
+
+def test_updates_saved_alone_are_read_by_peft_beside_the_model_of_transformers(
+    adapted, processor, placeholders, input_ids, pixels, tmp_path
+):
+    peft = pytest.importorskip("peft")
+    save_adapter(adapted, model_keymap(adapted.config, Layout.TRANSFORMERS), tmp_path / "adapter")
+    plain = spread_out(VideoLLaMA3(tiny_config(tied=True)))
+    save(plain, processor, tmp_path / "base", layout=Layout.TRANSFORMERS)
+    theirs = peft.PeftModel.from_pretrained(load_theirs(tmp_path / "base"), tmp_path / "adapter").eval()
+    expected = our_logits(adapted, input_ids, pixels, placeholders)
+    torch.testing.assert_close(their_logits(theirs, input_ids, pixels), expected, atol=TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize("tied", [True, False], ids=["tied head", "own head"])
