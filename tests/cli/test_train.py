@@ -156,7 +156,7 @@ def test_the_recipes_are_listed():
             ("videollama3_2b", "--data", "multi_task=FILE", "--batch-size", "2", "--part", "vision=x"),
             r"from its parts: --part language=... (Qwen/Qwen2.5-1.5B-Instruct)",
         ),
-        (("videollama3_2b", "--part", "vision"), "--part takes NAME=VALUE"),
+        (("videollama3_2b", "--part", "vision"), "--part vision: give each part once, as NAME=SOURCE"),
         (("none.yaml",), "none.yaml is not the file of a run"),
     ],
 )

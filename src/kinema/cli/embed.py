@@ -9,7 +9,7 @@ import typer
 from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import counter, note, print_json
 from kinema.cli.loading import check_media, load_embedding
-from kinema.cli.options import Parts, PlaceOptions, parts_of
+from kinema.cli.options import PlaceOptions
 from kinema.errors import ConfigError, MediaError
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ def embed(
             "where a model embeds several."
         ),
     ] = None,
-    part: Parts = None,
     batch_size: Annotated[int, typer.Option("--batch-size", help="Files held in memory at a time.")] = 8,
     place: PlaceOptions,
     output: OutputOptions,
@@ -62,7 +61,7 @@ def embed(
     names, texts = files or [], text or []
     _check_request(names, texts, out, is_json=output.json)
     check_media(names)
-    engine = load_embedding(model, place, parts_of(part))
+    engine = load_embedding(model, place)
     rows: Rows = {}
     errors: dict[int, str] = {}
     if names:

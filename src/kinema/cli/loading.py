@@ -1,12 +1,12 @@
 """From the options to a model: what can be checked before, loading it, and what it is at afterwards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
 from kinema.cli.console import STDERR, note, spinner
-from kinema.cli.options import NANO, PlaceOptions
+from kinema.cli.options import NANO, PlaceOptions, parts_of
 from kinema.errors import ConfigError, InputError, MediaError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def load(name: str, place: PlaceOptions) -> "VideoLanguageModel":
     return model
 
 
-def load_embedding(name: str, place: PlaceOptions, parts: Mapping[str, str]) -> "EmbeddingModel":
+def load_embedding(name: str, place: PlaceOptions) -> "EmbeddingModel":
     """Load a model that embeds, with what was published apart from it.
 
     Raises:
@@ -42,7 +42,7 @@ def load_embedding(name: str, place: PlaceOptions, parts: Mapping[str, str]) -> 
     """
     from kinema.inference.embedding import EmbeddingModel
 
-    model = _load(name, place, parts)
+    model = _load(name, place)
     if not isinstance(model, EmbeddingModel):
         raise InputError(
             f"{name} writes text and has no vectors; take a model that embeds, see 'kinema models'."
@@ -50,10 +50,10 @@ def load_embedding(name: str, place: PlaceOptions, parts: Mapping[str, str]) -> 
     return model
 
 
-def _load(
-    name: str, place: PlaceOptions, parts: Mapping[str, str] | None = None
-) -> "VideoLanguageModel | EmbeddingModel":
+def _load(name: str, place: PlaceOptions) -> "VideoLanguageModel | EmbeddingModel":
     import kinema
+
+    parts = parts_of(place.part)
 
     with shown(f"loading {name}", name, offline=place.offline):
         return kinema.load(

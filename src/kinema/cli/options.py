@@ -43,18 +43,19 @@ Also = Annotated[
 ]
 
 
+def _option(*names: str, help: str, panel: str, **settings: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **settings)
+
+
 Parts = Annotated[
     list[str] | None,
-    typer.Option(
+    _option(
         "--part",
         metavar="NAME=SOURCE",
         help="What was published apart from the model, such as vision=FILE; can be repeated.",
+        panel="Model",
     ),
 ]
-
-
-def _option(*names: str, help: str, panel: str, **settings: Any) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=False, **settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,7 @@ class PlaceOptions:
     offline: Annotated[
         bool, _option("--offline", help="Use what the hub's cache holds; download nothing.", panel="Model")
     ] = False
+    part: Parts = None
 
 
 @dataclass(frozen=True, kw_only=True)

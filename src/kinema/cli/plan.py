@@ -6,7 +6,7 @@ from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import print_json
 from kinema.cli.loading import media_of, shown
 from kinema.cli.options import Also, AnswerOptions, FrameOptions, ModelOptions, Question, Video, ask_options
-from kinema.errors import OutOfBudgetError
+from kinema.errors import ConfigError, OutOfBudgetError
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -30,6 +30,8 @@ def plan(
     """
     from kinema.inference.outline import plan_unloaded
 
+    if model.part:
+        raise ConfigError("a plan needs a whole folder; make one of the parts with 'kinema convert'.")
     media = media_of([video, *(also or ())])
     with shown("looking at the file and the model", model.model, offline=model.offline):
         forecast = plan_unloaded(

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from kinema.cli.command import OutputOptions, add_command
 from kinema.cli.console import note, print_json
+from kinema.cli.options import parts_of
 from kinema.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _request(found: "Recipe", start: StartOptions, data: DataOptions, how: HowOp
         data=_files(found, data.data or []),
         media=data.media,
         model=start.model,
-        parts=_pairs("--part", start.part or []),
+        parts=parts_of(start.part),
         batch_size=data.batch_size,
         epochs=data.epochs,
         lora=how.lora,
@@ -198,22 +199,22 @@ def _files(found: "Recipe", given: list[str]) -> dict[str, tuple[str, ...]]:
     return files
 
 
-def _pairs(option: str, given: list[str]) -> dict[str, str]:
-    pairs = {}
+def _changes(given: list[str]) -> dict[str, str]:
+    changes = {}
     for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals and value):
-            raise ConfigError(f"{option} takes NAME=VALUE, got {text!r}.")
-        pairs[name] = value
-    return pairs
+        path, equals, value = text.partition("=")
+        if not (path and equals):
+            raise ConfigError(f"--set takes PATH=VALUE, got {text!r}.")
+        changes[path] = value
+    return changes
 
 
 def _run(found: "Recipe", out: Path, how: HowOptions, request: "Request") -> "RunConfig":
     """How it is run; a plan of what was published is one for GPUs."""
-    from kinema.recipes.own_data import own_run
+    from kinema.recipes.carry_out import run_here
 
     device = how.device or ("cuda" if how.dry_run and not request.data else None)
-    run = own_run(out, device, 2 if how.workers is None else how.workers, request.seed)
+    run = run_here(out, device, 2 if how.workers is None else how.workers, request.seed)
     if run.device.startswith("cuda"):
         run = replace(run, **found.on_gpus)
     return run if how.at_once is None else replace(run, max_samples_at_once=how.at_once)
@@ -254,7 +255,7 @@ def _with_changes(
         run: Any
 
     settings = Settings({stage.name: stage for stage in stages}, run)
-    for path, value in _pairs("--set", given).items():
+    for path, value in _changes(given).items():
         settings = changed(settings, path, value)
     return list(settings.stage.values()), settings.run
 

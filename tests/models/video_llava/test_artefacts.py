@@ -117,3 +117,11 @@ def test_a_base_that_cannot_be_one_is_refused(
     torch.save(larger, tmp_path / "mm_projector.bin")
     with pytest.raises(WeightsError, match="they belong to models of different sizes"):
         load_model(tmp_path / "mm_projector.bin", parts={"base": official_folder})
+
+
+def test_an_adapter_is_asked_from_the_command_line(official_folder, adapter):
+    question = ("ask", __file__, "What?", "--model", adapter[0])
+    assert "only a part of a model" in run(*question).stderr
+    with_base = run(*question, "--part", f"base={official_folder}")
+    assert "only a part" not in with_base.stderr
+    assert "test_artefacts.py" in with_base.stderr  # it was loaded, and what is wrong now is the video
