@@ -6,7 +6,10 @@ from command_line import run
 from PIL import Image
 from planted_faults import GOOD, write_media
 
-from kinema.cli.data_show import Run, painted
+from kinema.cli.data_show import Run, painted, runs_of
+from kinema.models.video_llava.processor import VideoLLaVAProcessor
+from kinema.processors.messages import Conversation, ImagePart, Message, TextPart
+from kinema.processors.sentence_pieces import SentencePieceTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,17 @@ def test_all_frames_are_on_one_picture_and_each_on_its_own(rows, tmp_path):
     enlarged = np.asarray(sheet)[6 + 16 :, 6:][:224, :224]
     np.testing.assert_array_equal(enlarged[::2, ::2], np.asarray(first)[:112])
     assert sheet.size == (6 * (224 + 6) + 2 * 6, 2 * 16 + 224 + 2 * 6)
+
+
+def test_pieces_keep_their_blanks_where_a_run_begins_with_one(golden_dir):
+    model = (golden_dir / "video_llava/tokenizer.model").read_bytes()
+    processor = VideoLLaVAProcessor(SentencePieceTokenizer(model, added_tokens={"<image>": 0}))
+    grey = ImagePart(source=np.zeros((8, 8, 3), np.uint8))
+    asked = Message(role="user", parts=(grey, TextPart(text="Who?")))
+    answered = Message(role="assistant", parts=(TextPart(text="A dog."),))
+    prepared = processor.prepare(Conversation(messages=(asked, answered)), with_labels=True)
+    text = painted(runs_of(prepared.sample, processor.tokenizer), has_colours=False).plain
+    assert text.endswith("USER: <256 visual tokens> \nWho? ASSISTANT:[[ A dog.</s>]]")
 
 
 def test_what_is_learned_is_green_where_there_are_colours():
