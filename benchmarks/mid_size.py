@@ -1,7 +1,7 @@
 """A model of middle size with random weights, which kinema and transformers both load: what is compared."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,19 @@ VIDEO = ([[16, 16, 30]], [2])
 
 
 @contextmanager
-def saved() -> Iterator[Path]:
-    """The folder of the model, in transformers' layout, for as long as the context lasts."""
+def saved(prepare: Callable[[VideoLLaMA3], None] | None = None) -> Iterator[Path]:
+    """The folder of the model, in transformers' layout, for as long as the context lasts.
+
+    Args:
+        prepare: what is done to its weights first, such as to draw them as training begins.
+    """
     torch.manual_seed(0)
+    model = VideoLLaMA3(CONFIG)
+    if prepare is not None:
+        prepare(model)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        checkpoint.save(VideoLLaMA3(CONFIG), make_processor(), folder, layout=Layout.TRANSFORMERS)
+        checkpoint.save(model, make_processor(), folder, layout=Layout.TRANSFORMERS)
         yield folder
 
 

@@ -15,7 +15,10 @@ from kinema.datasets.own import open_records
 from kinema.datasets.vidal import VidalRecords
 from kinema.errors import DataError
 from kinema.recipes import languagebind, nano_languagebind, nano_video_llava
+from kinema.recipes.own_data import SAMPLE_TIMEOUT_S
 from kinema.recipes.registry import recipe_names
+from kinema.training.bad_samples import REASONS
+from kinema.training.run import RunConfig
 
 TEXT = (Path(__file__).parent.parent.parent / "docs/training.md").read_text(encoding="utf-8")
 RECIPES = {
@@ -38,6 +41,12 @@ def test_commands_have_only_options_that_there_are(recipe, options):
     app.command()(RECIPES[recipe]._main)
     known = {name for parameter in typer.main.get_command(app).params for name in parameter.opts}
     assert options <= known
+
+
+def test_what_becomes_of_bad_samples_is_told_as_it_is():
+    assert all(reason in TEXT for reason in REASONS.values())
+    assert f"may take {SAMPLE_TIMEOUT_S:g} s" in TEXT
+    assert f"`run.max_bad_share`, {RunConfig(out_dir=Path()).max_bad_share:.0%}".replace("%", " %") in TEXT
 
 
 def train_commands() -> list[tuple[str, set[str]]]:
