@@ -1,6 +1,7 @@
 """Times and boxes that answers speak of, and whether they are in the clip or picture.
 
-Times are seconds in the text, such as "1.0-2.0 s" or "from 3 to 4.5 seconds". Boxes are VideoLLaMA3's:
+Times are seconds in the text, such as "1.0-2.0 s" or "from 3 to 4.5 seconds", but not "for 20 to 30 seconds",
+which says how long something takes. Boxes are VideoLLaMA3's:
 ``<ref>the car</ref>[[56, 42, 390, 484]]``, left, top, right and bottom in thousandths of the picture.
 """
 
@@ -11,9 +12,13 @@ from kinema.datasets.fault import Fault
 from kinema.processors.messages import Conversation
 
 _TIME = r"(\d+(?:\.\d+)?)"
-_SPAN = re.compile(rf"{_TIME}\s*(?:s|sec|seconds)?\s*(?:-|–|to|and)\s*{_TIME}\s*(?:s|sec|seconds)\b")
+_UNIT = r"\s*(?:s|sec|seconds)"
+_SPAN = re.compile(
+    rf"(?<!for )(?<!every )(?<!another )(?<![\d.]){_TIME}(?:{_UNIT})?\s*(?:-|–|to|and)\s*{_TIME}{_UNIT}\b"
+)
 _BOXES = re.compile(r"(?:</ref>|<box>)\s*\[([\d.,\s\[\]-]+)\]")
 _BOX = re.compile(r"\[?([^\[\]]+)\]?")
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _SIDE = 1000
 
 
@@ -47,18 +52,17 @@ def _wrong_span(text: str, end_s: float) -> Trouble | None:
 def _wrong_box(text: str) -> Trouble | None:
     for found in _BOXES.finditer(text):
         for box in _BOX.findall(found[1]):
-            numbers = [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", box)]
-            if not numbers:
-                continue
-            if len(numbers) != 4 or not (0 <= numbers[0] < numbers[2] <= _SIDE):
-                return _no_box(box)
-            if not 0 <= numbers[1] < numbers[3] <= _SIDE:
-                return _no_box(box)
+            sides = [float(number) for number in _NUMBER.findall(box)]
+            if sides and not _is_box(sides):
+                return Trouble(
+                    Fault.OUTSIDE,
+                    f"[{box}] is no box: left, top, right and bottom are thousandths of the picture.",
+                )
     return None
 
 
-def _no_box(box: str) -> Trouble:
-    return Trouble(
-        Fault.OUTSIDE,
-        f"[{box}] is no box: left, top, right and bottom are thousandths of the picture, 0 to {_SIDE}.",
-    )
+def _is_box(sides: list[float]) -> bool:
+    if len(sides) != 4:
+        return False
+    left, top, right, bottom = sides
+    return 0 <= left < right <= _SIDE and 0 <= top < bottom <= _SIDE
