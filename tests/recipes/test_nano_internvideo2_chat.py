@@ -1,3 +1,5 @@
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +20,10 @@ from kinema.toybox import make_scene, write_clip
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    return train_nano_chat(NanoRun(out_dir=tmp_path_factory.mktemp("nano_chat"), scale=0.001))
+def folder(internvideo2_run, tmp_path_factory) -> Path:
+    out_dir = tmp_path_factory.mktemp("nano_chat")
+    shutil.copytree(internvideo2_run.out_dir / "parts", out_dir / "parts")
+    return train_nano_chat(replace(internvideo2_run, out_dir=out_dir))
 
 
 @pytest.fixture(scope="module")
