@@ -159,6 +159,26 @@ def test_packed_or_padded_the_same_is_learned(tmp_path):
     assert lines[0][0]["step"] == 1
 
 
+def test_a_packed_run_with_bad_samples_that_was_stopped_ends_as_one_that_was_not(tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop() -> None:
+        raise Stopped
+
+    data = stage(5, lengths=LENGTHS, packing=Packing(max_tokens=12), order=Shuffled(30))
+    stopped_at = data.order.batch(3, 4)[1]
+    bad = {number: fail for step in (1, 4) for number in data.order.batch(step, 4)[:2]}
+    whole, resumed = LetterModel(), LetterModel()
+    train(whole, LettersOneByOne(bad), [data], run(tmp_path / "whole"))
+    settings = run(tmp_path / "parts", save_every=2)
+    with pytest.raises(Stopped):
+        train(LetterModel(), LettersOneByOne(bad | {stopped_at: stop}), [data], settings)
+    train(resumed, LettersOneByOne(bad), [data], settings)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
 def test_what_cannot_be_packed_is_refused(tmp_path):
     packed = stage(packing=Packing(max_tokens=8))
     with pytest.raises(ConfigError, match="LetterProcessor does not pack"):
