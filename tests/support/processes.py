@@ -14,11 +14,15 @@ Work = Callable[..., dict[str, Any]]
 
 def two_processes(folder: Path, work: Work, *arguments: Any) -> list[dict[str, Any]]:
     """What each of two processes returns from ``work``, a function of a module; ``folder`` keeps it."""
+    multiprocessing.spawn(_run, (free_port(), str(folder), work, arguments), nprocs=2)
+    return [torch.load(folder / f"rank{index}.pt") for index in range(2)]
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(_run, (port, str(folder), work, arguments), nprocs=2)
-    return [torch.load(folder / f"rank{index}.pt") for index in range(2)]
+        return int(free.getsockname()[1])
 
 
 def _run(index: int, port: int, folder: str, work: Work, arguments: tuple[Any, ...]) -> None:
