@@ -41,7 +41,7 @@ class ToyboxText:
         """The detailed caption in the first turn, then questions."""
         scene = make_scene(_seed(rng), level=self.level, split=self.split)
         turns = [(question.text, question.answer) for question in questions(scene, rng, self.num_questions)]
-        if rng.random() < self.caption_share:
+        if self.caption_share and rng.random() < self.caption_share:  # 0 draws what it always drew
             turns.insert(_place(rng, len(turns)), _captioned(scene, rng))
         return talk((TextPart(text=detailed_caption(scene) + "\n"),), turns)
 
