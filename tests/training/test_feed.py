@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -79,6 +80,18 @@ def test_read_in_another_process_samples_are_the_same(tmp_path):
         for settings in (run(tmp_path), run(tmp_path, sample_timeout_s=30.0))
     )
     assert all(torch.equal(one, other) for one, other in zip(here, there, strict=True))
+
+
+def test_no_process_is_left_when_all_is_read(tmp_path):
+    class TellsItsProcess(LettersOneByOne):
+        def read(self, conversation):
+            return replace(super().read(conversation), input_ids=torch.full((4,), os.getpid()))
+
+    batches = list(feed(TellsItsProcess(), stage(), run(tmp_path, sample_timeout_s=30.0), 0))
+    (reader,) = {int(number) for parts in batches for part in parts for number in part.input_ids.flatten()}
+    assert reader != os.getpid()
+    with pytest.raises(ProcessLookupError):
+        os.kill(reader, 0)
 
 
 def test_too_many_bad_samples_end_the_run_with_what_is_wrong(tmp_path):

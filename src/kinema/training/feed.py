@@ -83,9 +83,10 @@ class Feed:
         """Whether no process has a part of the present batch."""
         self._is_divisible = isinstance(stage.loss, DivisibleLoss)
         self._device, self._step = run.device, first_step
+        self._samples = Samples(drawing, processor, stage.packing, run.sample_timeout_s)
         self._shares: Iterator[_Share] = iter(
             DataLoader(
-                Samples(drawing, processor, stage.packing, run.sample_timeout_s),
+                self._samples,
                 batch_sampler=_Shares(stage, first_step),
                 collate_fn=_Collate(processor, stage, run),
                 num_workers=run.num_workers,
@@ -107,7 +108,10 @@ class Feed:
         Raises:
             DataError: if too many samples were bad.
         """
-        share = next(self._shares)
+        share = next(self._shares, None)
+        if share is None:
+            self._samples.close()
+            raise StopIteration
         self.bad.add(self._step, share.num_samples, share.bad)
         self._step += 1
         lacking = sum_of_all(int(not share.parts), self._device)

@@ -80,6 +80,11 @@ class Samples(Dataset[Any]):
             return BadSample.of(error, drawn[1], media)
         return sample
 
+    def close(self) -> None:
+        """End the process that is watched, if one is."""
+        if isinstance(self._told, Watched):
+            self._told.close()
+
     def _tell(self, drawn: Drawn) -> "Iterator[_Media | Any]":
         """First what the sample shows, so that it can be named, then the sample."""
         talk = self.drawing(drawn)
