@@ -82,3 +82,32 @@ def test_a_path_names_whole_steps_only():
 def test_two_parts_that_share_a_parameter_are_refused():
     with pytest.raises(ConfigError, match=r"connector and connector\.\* share a parameter"):
         build_optimizer(model(), {"connector": 1e-3, "connector.*": 1e-4}, OptimizerConfig())
+
+
+class Stack(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.class_token = nn.Parameter(torch.zeros(2))
+        self.layers = nn.ModuleList(nn.Linear(2, 2) for _ in range(3))
+        self.final_norm = nn.LayerNorm(2)
+
+
+def test_rates_fall_from_layer_to_layer_towards_the_input():
+    model = nn.ModuleDict({"encoder": Stack(), "head": nn.Linear(2, 2)})
+    config = OptimizerConfig(layer_decay={"encoder": 0.5})
+    optimizer = build_optimizer(model, {"encoder": 1.0, "head": 1.0}, config)
+    rates = {some: group["peak_lr"] for group in optimizer.groups() for some in group["params"]}
+    found = {name: rates[some] for name, some in model.named_parameters()}
+    assert found["head.weight"] == found["encoder.final_norm.weight"] == 1.0
+    assert [found[f"encoder.layers.{number}.weight"] for number in range(3)] == [0.125, 0.25, 0.5]
+    assert found["encoder.class_token"] == 0.0625
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [("head", "head has no layers of its own"), ("encoder", "names encoder, for which there is no rate")],
+)
+def test_what_is_no_stack_or_does_not_learn_has_no_decay(part, message):
+    model = nn.ModuleDict({"encoder": Stack(), "head": nn.Linear(2, 2)})
+    with pytest.raises(ConfigError, match=message):
+        build_optimizer(model, {"head": 1.0}, OptimizerConfig(layer_decay={part: 0.5}))

@@ -23,7 +23,8 @@ from kinema.training.order import Repeated, Shuffled
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 
-UNDECAYED = ("vision_encoder.encoder.positions",)
+_ENCODER = "vision_encoder.encoder"
+UNDECAYED = (f"{_ENCODER}.positions",)
 _HEADS: dict[ClassifierForm, tuple[str, ...]] = {
     "plain": ("norm", "head"),
     "residual_mlp": ("residual_mlp", "norm", "head"),
@@ -213,14 +214,13 @@ was fine-tuned on Kinetics-400. Those of UCF101 and HMDB51 are the same for the 
 UCF101 of the 6B after stage 2 has no dropout."""
 
 
-def recognise_actions(name: str, data: Mixture, num_samples: int, *, num_layers: int) -> list[Stage]:
+def recognise_actions(name: str, data: Mixture, num_samples: int) -> list[Stage]:
     """One run, for a model that ``start_classifier`` made with the form of the run.
 
     Args:
         name: a key of ``FINE_TUNED`` or ``PROBED``.
         data: labelled videos, for a ``ClipTraining``, which draws frames, crops and colours as the run says.
         num_samples: how many videos an epoch has.
-        num_layers: of the encoder.
 
     Raises:
         ConfigError: if there is no such run.
@@ -231,7 +231,7 @@ def recognise_actions(name: str, data: Mixture, num_samples: int, *, num_layers:
     run = runs[name]
     stage = Stage(
         name=name,
-        learning_rates=learning_rates(run, num_layers),
+        learning_rates=learning_rates(run),
         data=data,
         num_steps=max(1, num_samples // run.batch_size) * run.epochs,
         batch_size=run.batch_size * run.repeats,
@@ -243,6 +243,7 @@ def recognise_actions(name: str, data: Mixture, num_samples: int, *, num_layers:
         optimizer=OptimizerConfig(
             weight_decay=run.weight_decay,
             undecayed=UNDECAYED if run.layer_decay is not None else (),
+            layer_decay={} if run.layer_decay is None else {_ENCODER: run.layer_decay},
             betas=(0.9, 0.999),
             max_grad_norm=float("inf"),
         ),
@@ -251,15 +252,11 @@ def recognise_actions(name: str, data: Mixture, num_samples: int, *, num_layers:
     return [stage]
 
 
-def learning_rates(run: Published, num_layers: int) -> Mapping[str, float]:
-    """The peak rate of every part that learns; in fine-tuning, lower ones the nearer to the pixels."""
+def learning_rates(run: Published) -> Mapping[str, float]:
+    """The peak rate of every part that learns; in fine-tuning, that of the encoder's end."""
     rates = dict.fromkeys(_HEADS[run.form], run.learning_rate)
     if run.learns_pool:
         rates["vision_encoder.pool"] = run.learning_rate
     if run.layer_decay is not None:
-        encoder = "vision_encoder.encoder"
-        for part in ("class_token", "patch_embedding", "positions"):
-            rates[f"{encoder}.{part}"] = run.learning_rate * run.layer_decay ** (num_layers + 1)
-        for layer in range(num_layers):
-            rates[f"{encoder}.layers.{layer}"] = run.learning_rate * run.layer_decay ** (num_layers - layer)
+        rates[_ENCODER] = run.learning_rate
     return rates

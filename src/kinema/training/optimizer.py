@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -11,7 +11,7 @@ from torch.distributed.tensor import DTensor
 
 from kinema.distributed.gather import average_gradients
 from kinema.errors import ConfigError
-from kinema.training.parts import inside
+from kinema.training.parts import inside, layers_above
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +27,9 @@ class OptimizerConfig:
     undecayed: tuple[str, ...] = ()
     """Matrices without weight decay, by their names as parts are named: position tables, in some published
     runs."""
+    layer_decay: Mapping[str, float] = field(default_factory=dict)
+    """Of parts that are stacks: what the rate of a layer is multiplied with to get that of the one below it;
+    see ``layers_above``. What stands behind the last layer has the rate of the part."""
     betas: tuple[float, float] = (0.9, 0.999)
     """Of AdamW."""
     eps: float = 1e-8
@@ -91,8 +94,11 @@ def build_optimizer(
         scaler: of the loss, where gradients would be too small for their dtype; None for none.
 
     Raises:
-        ConfigError: if a named part is not a part of the model, or two of them share a parameter.
+        ConfigError: if a named part is not a part of the model, two of them share a parameter, or one whose
+            rate falls from layer to layer has no layers or no rate.
     """
+    if unnamed := config.layer_decay.keys() - learning_rates.keys():
+        raise ConfigError(f"layer_decay names {', '.join(sorted(unnamed))}, for which there is no rate.")
     parts = find_parts(model, learning_rates)
     kinds = _kinds_of_parameters(model)
     for parameters in find_parts(model, config.undecayed).values():
@@ -101,20 +107,33 @@ def build_optimizer(
     adamw: list[dict[str, Any]] = []
     muon: list[dict[str, Any]] = []
     for name, rate in learning_rates.items():
-        sorted_parameters: dict[str, list[nn.Parameter]] = {"hidden": [], "matrix": [], "vector": []}
-        for parameter in parts[name]:
-            parameter.requires_grad_(True)
-            sorted_parameters[kinds[parameter]].append(parameter)
-        hidden = _group(sorted_parameters["hidden"], rate, config.weight_decay)
-        (muon if config.rule == "muon" else adamw).append(hidden)
-        adamw.append(_group(sorted_parameters["matrix"], rate, config.weight_decay))
-        adamw.append(_group(sorted_parameters["vector"], rate, 0.0))
+        for factor, parameters in _by_factor(model, name, parts[name], config.layer_decay.get(name)).items():
+            sorted_parameters: dict[str, list[nn.Parameter]] = {"hidden": [], "matrix": [], "vector": []}
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+                sorted_parameters[kinds[parameter]].append(parameter)
+            hidden = _group(sorted_parameters["hidden"], rate * factor, config.weight_decay)
+            (muon if config.rule == "muon" else adamw).append(hidden)
+            adamw.append(_group(sorted_parameters["matrix"], rate * factor, config.weight_decay))
+            adamw.append(_group(sorted_parameters["vector"], rate * factor, 0.0))
     optimizers: list[torch.optim.Optimizer] = []
     for groups in _apart(adamw):
         optimizers.append(torch.optim.AdamW(groups, lr=0.0, betas=config.betas, eps=config.eps, fused=True))
     for groups in _apart(muon):
         optimizers.append(torch.optim.Muon(groups, lr=0.0, adjust_lr_fn="match_rms_adamw"))
     return PartOptimizer(optimizers, config.max_grad_norm, scaler or torch.amp.GradScaler(enabled=False))
+
+
+def _by_factor(
+    model: nn.Module, name: str, parameters: list[nn.Parameter], decay: float | None
+) -> dict[float, list[nn.Parameter]]:
+    """Parameters of a part by what its rate is multiplied with."""
+    if decay is None:
+        return {1.0: parameters}
+    above, found = layers_above(name, model), dict[float, list[nn.Parameter]]()
+    for parameter in parameters:
+        found.setdefault(decay ** above[parameter], []).append(parameter)
+    return found
 
 
 def _clip(parameters: Sequence[nn.Parameter], max_norm: float) -> float:

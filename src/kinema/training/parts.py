@@ -30,6 +30,28 @@ def inside(name: str, named: Mapping[str, Found], model: nn.Module) -> dict[str,
     return found
 
 
+def layers_above(part: str, model: nn.Module) -> dict[nn.Parameter, int]:
+    """How many layers lie above each parameter of a part that is a stack, itself counted (as in BEiT, arXiv
+    2106.08254): 1 for the last layer, one more than there are for what stands before the first, such as
+    embeddings, and 0 for what stands behind the last.
+
+    Raises:
+        ConfigError: if the part has no layers.
+    """
+    held = inside(part, dict(model.named_parameters()), model)
+    names = (name for name in layers_of(model) if name.rpartition(".")[0] == f"{part}.layers")
+    layers = [f"{name}." for name in names]
+    if not layers:
+        raise ConfigError(f"{part} has no layers of its own, so that rates cannot fall from one to the next.")
+    above, left = {}, len(layers) + 1
+    for name, parameter in held.items():
+        own = next((number for number, layer in enumerate(layers) if name.startswith(layer)), None)
+        if own is not None:
+            left = 0
+        above[parameter] = left if own is None else len(layers) - own
+    return above
+
+
 def layers_of(model: nn.Module) -> dict[str, nn.Module]:
     """The layers of all its stacks, by their names: what lists called ``layers`` hold."""
     stacks = {
