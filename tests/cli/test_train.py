@@ -61,6 +61,37 @@ def test_connector_and_language_model_have_moved_and_the_eyes_have_not(trained, 
     assert moved == {"connector", "language_model"}
 
 
+def test_low_rank_updates_are_learned_and_folded_into_what_is_saved(records, model_folder, tmp_path):
+    out = tmp_path / "run"
+    outcome = finetune(
+        records, model_folder, out, "--lora", "--set", "stage.tune.learning_rates.language_model=0.1"
+    )
+    assert outcome.exit_code == 0, outcome.stderr
+    before = load_model(model_folder).model.state_dict()
+    after = load_model(out / "tune").model.state_dict()
+    assert before.keys() == after.keys()
+    moved = {name for name in before if not before[name].equal(after[name])}
+    matrices = {name.split(".")[-2] for name in moved if name.startswith("language_model.")}
+    assert matrices == {"qkv", "out", "gate_up", "down"}
+    assert {name.split(".")[0] for name in moved} == {"connector", "language_model"}
+
+
+def test_a_plan_counts_updates_alone_as_learning(records, model_folder, tmp_path):
+    whole, updates = (
+        finetune(records, model_folder, tmp_path, "--dry-run", "--json", *lora).document["stages"][0][
+            "parts"
+        ][1]
+        for lora in ((), ("--lora",))
+    )
+    assert whole["name"] == updates["name"] == "language_model"
+    assert updates["num_parameters"] < whole["num_parameters"]
+
+
+def test_updates_of_a_recipe_that_has_its_own_are_refused():
+    outcome = run("train", "internvideo2_chat_8b", "--dry-run", "--lora")
+    assert "trains low-rank updates as it is; leave --lora out" in outcome.stderr
+
+
 def test_the_run_is_written_with_what_was_changed(trained):
     content = yaml.safe_load((trained[0] / "run.yaml").read_text())
     assert content["recipe"] == "finetune"

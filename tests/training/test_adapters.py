@@ -16,7 +16,7 @@ from kinema.hub.lora import LoraFiles, parse_adapter_config
 from kinema.hub.write import write_tensors
 from kinema.models.videollama3.keys import Layout, model_keymap
 from kinema.training.accumulation import backward
-from kinema.training.adapters import Adapter, add_adapter, merge_adapter, save_adapter
+from kinema.training.adapters import Adapter, add_adapter, merge_adapter, merged_tensors, save_adapter
 from kinema.training.losses import NextToken
 from kinema.training.optimizer import OptimizerConfig, build_optimizer
 from kinema.training.parallel import trainee
@@ -172,3 +172,13 @@ def test_four_bits_ask_for_their_library():
             add_adapter(small_videollama3(), Adapter(parts=("language_model",), base_bits=4))
     else:
         pytest.skip("bitsandbytes is installed")
+
+
+def test_merged_tensors_are_those_of_a_merged_model_and_leave_the_updates():
+    model = trained()
+    tensors, before = merged_tensors(model), logits(model)
+    assert torch.equal(logits(model), before)
+    merge_adapter(model)
+    merged = model.state_dict()
+    assert tensors.keys() == merged.keys()
+    assert all(torch.equal(tensors[name], merged[name]) for name in merged)

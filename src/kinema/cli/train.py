@@ -179,6 +179,7 @@ def _request(found: "Recipe", start: StartOptions, data: DataOptions, how: HowOp
         batch_size=data.batch_size,
         epochs=data.epochs,
         lora=how.lora,
+        half_base=how.lora and _device(how, has_data=bool(data.data)).startswith("cuda"),
         seed=42 if how.seed is None else how.seed,
     )
 
@@ -209,11 +210,17 @@ def _changes(given: list[str]) -> dict[str, str]:
     return changes
 
 
+def _device(how: HowOptions, *, has_data: bool) -> str:
+    """The best there is, unless it is said; a plan of what was published is one for GPUs."""
+    from kinema.inference.load import choose_device
+
+    return how.device or ("cuda" if how.dry_run and not has_data else choose_device().type)
+
+
 def _run(found: "Recipe", out: Path, how: HowOptions, request: "Request") -> "RunConfig":
-    """How it is run; a plan of what was published is one for GPUs."""
     from kinema.recipes.carry_out import run_here
 
-    device = how.device or ("cuda" if how.dry_run and not request.data else None)
+    device = _device(how, has_data=bool(request.data))
     run = run_here(out, device, 2 if how.workers is None else how.workers, request.seed)
     if run.device.startswith("cuda"):
         run = replace(run, **found.on_gpus)

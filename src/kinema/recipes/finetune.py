@@ -9,8 +9,6 @@ updates, 2e-5 for the connector) where ``--lora`` is asked for. Eyes and ears st
 
 from typing import Any
 
-import torch
-
 from kinema.datasets.mixture import mixture
 from kinema.errors import ConfigError
 from kinema.hub.download import SETTINGS_FILES
@@ -62,12 +60,12 @@ def _model(request: Request) -> str:
 
 def _outline(request: Request) -> Outline:
     folder = registry.find_checkpoint(_model(request), files=SETTINGS_FILES)
-    loaded = registry.load_outline(folder, dtype=torch.float32)
+    loaded = registry.load_outline(folder, dtype=request.dtype)
     return Outline(model=loaded.model, processor=loaded.processor)
 
 
 def _start(request: Request) -> Loaded[Any, Any]:
-    return registry.load_model(_model(request), dtype=torch.float32)
+    return registry.load_model(_model(request), dtype=request.dtype)
 
 
 FINETUNE = Recipe(

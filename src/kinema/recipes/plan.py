@@ -10,6 +10,7 @@ from torch import nn
 
 from kinema.processors.labels import IGNORE_INDEX
 from kinema.processors.prepared import PreparedConversation
+from kinema.recipes.lora import with_updates
 from kinema.recipes.published_data import DataGroup
 from kinema.recipes.recipe import Recipe, Request, SampleSize
 from kinema.recipes.settings import plain
@@ -57,7 +58,7 @@ class PlannedStage:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """All stages, of a model of so many parameters."""
+    """All stages, of a model of so many parameters, updates not counted."""
 
     recipe: str
     num_parameters: int
@@ -84,9 +85,12 @@ def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Run
         ConfigError: if a stage names a part that the model has not.
     """
     model = recipe.outline(request).model
+    num_parameters = sum(parameter.numel() for parameter in model.parameters())
+    if request.lora:
+        with_updates(model, request, stages)
     return PlannedRun(
         recipe=recipe.name,
-        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        num_parameters=num_parameters,
         stages=tuple(
             PlannedStage(
                 name=stage.name,

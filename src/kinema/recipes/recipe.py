@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
+from kinema.datasets.mixture import Mixture, mixture
 from kinema.datasets.own import open_records
 from kinema.errors import ConfigError
 from kinema.models.loaded import Loaded
@@ -43,8 +45,15 @@ class Request:
     epochs: float | None = None
     """How often the data are seen; None takes the recipe's."""
     lora: bool = False
-    """Whether the language model learns by low-rank updates beside its frozen weights."""
+    """Whether the language model learns by low-rank updates beside its weights, see ``recipes.lora``."""
+    half_base: bool = False
+    """Whether what does not learn then is held in bfloat16, half the memory."""
     seed: int = 42
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What weights are read as: float32, in which they learn."""
+        return torch.bfloat16 if self.lora and self.half_base else torch.float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +64,21 @@ class Outline:
     """Its parameters have shapes only."""
     processor: Any = None
     """None where there is no vocabulary to make one with."""
+
+
+class OpenData(Protocol):
+    """Opens files of one's own."""
+
+    def __call__(self, files: tuple[str, ...], /, *, media_dir: str | None) -> Finite:
+        """All of their samples.
+
+        Args:
+            files: here or, where the form allows it, behind URLs.
+            media_dir: where the paths in them start from; None is the folder of each file.
+
+        Raises:
+            DataError: if a file is broken, or has another form.
+        """
 
 
 class StageBuilder(Protocol):
@@ -93,11 +117,15 @@ class Recipe:
     """What a run starts from: what each part is, with an example."""
     optional_parts: Mapping[str, str] = field(default_factory=dict)
     """What may be given beside them, likewise; without it, it is drawn."""
+    takes_model: bool = True
+    """Whether a run can begin from a whole model, and then needs no parts."""
     outline: Callable[[Request], Outline]
     """The model with shapes only, for a plan; the published size where the request names none."""
     start: Callable[[Request], Loaded[Any, Any]]
-    """The model as training begins, float32 on the CPU, with its processor."""
+    """The model as training begins, on the CPU in the dtype of the request, with its processor."""
     stage: StageBuilder
+    open_data: OpenData = open_records
+    """How one's own files are read."""
     save: Callable[[Loaded[Any, Any], Path], None]
     """Writes what ``start`` gave, trained since, as a folder."""
     longest: SampleSize | None = None
@@ -121,7 +149,7 @@ class Recipe:
         sources: dict[str, Finite | PublishedData] = {}
         for name, published in self.data.items():
             if files := request.data.get(name):
-                sources[name] = open_records(files, media_dir=request.media)
+                sources[name] = self.open_data(files, media_dir=request.media)
             elif not request.data and published is not None:
                 sources[name] = published
         if not sources:
@@ -138,12 +166,13 @@ class Recipe:
         lacking = [
             f"--part {name}=... ({self.parts[name]})" for name in self.parts if name not in request.parts
         ]
-        if request.model is not None and not request.parts:
+        if self.takes_model and request.model is not None and not request.parts:
             return
         if request.model is not None or lacking or not self.parts:
             wanted = " and ".join(lacking) or "nothing else"
-            instead = f", or from its parts: {wanted}" if self.parts else ""
-            raise ConfigError(f"{self.name} begins from --model alone, a whole model{instead}.")
+            begins = "--model alone, a whole model" if self.takes_model else "its parts alone"
+            instead = f"{', or from its parts' if self.takes_model else ''}: {wanted}" if self.parts else ""
+            raise ConfigError(f"{self.name} begins from {begins}{instead}.")
 
 
 def num_steps(data: Finite | PublishedData, batch_size: int, epochs: float, name: str) -> int:
@@ -152,12 +181,22 @@ def num_steps(data: Finite | PublishedData, batch_size: int, epochs: float, name
     Raises:
         ConfigError: if the data do not fill a batch even once.
     """
-    if len(data) < batch_size:
+    expect_full_batch(name, len(data), batch_size)
+    return int(len(data) * epochs) // batch_size
+
+
+def expect_full_batch(name: str, num_samples: int, batch_size: int) -> None:
+    """Raise ``ConfigError`` where a batch of a stage would hold samples twice."""
+    if num_samples < batch_size:
         raise ConfigError(
-            f"stage {name}: {len(data)} samples do not fill a batch of {batch_size}; take a smaller batch "
+            f"stage {name}: {num_samples} samples do not fill a batch of {batch_size}; take a smaller batch "
             "with --batch-size, or more data."
         )
-    return int(len(data) * epochs) // batch_size
+
+
+def mixture_of(source: Finite | PublishedData) -> Mixture:
+    """What a stage learns from, by itself."""
+    return source.as_mixture() if isinstance(source, PublishedData) else mixture((source, 1.0))
 
 
 def save_loaded(save: Callable[..., None]) -> Callable[[Loaded[Any, Any], Path], None]:

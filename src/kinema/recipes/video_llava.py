@@ -97,7 +97,7 @@ def video_llava_stage(name: str, source: Finite | PublishedData, request: Reques
 def _outline(request: Request) -> Outline:
     if request.model is not None:
         folder = find_checkpoint(request.model, files=SETTINGS_FILES)
-        loaded = checkpoint.load_outline(folder, dtype=torch.float32)
+        loaded = checkpoint.load_outline(folder, dtype=request.dtype)
         return Outline(model=loaded.model, processor=loaded.processor)
     with torch.device("meta"):
         return Outline(model=VideoLLaVA(video_llava_7b()))
@@ -106,7 +106,7 @@ def _outline(request: Request) -> Outline:
 def _start(request: Request) -> Loaded[VideoLLaVA, VideoLLaVAProcessor]:
     """A whole model, or one put together from its parts; float32, as training needs it."""
     if request.model is not None:
-        return checkpoint.load(find_checkpoint(request.model), dtype=torch.float32)
+        return checkpoint.load(find_checkpoint(request.model), dtype=request.dtype)
     language = find_checkpoint(request.parts["language"])
     towers = {
         Modality.IMAGE: find_checkpoint(request.parts["image"]),
@@ -114,7 +114,7 @@ def _start(request: Request) -> Loaded[VideoLLaVA, VideoLLaVAProcessor]:
     }
     generator = torch.Generator().manual_seed(request.seed)
     tokenizer = load_tokenizer(language, OFFICIAL_PLACEHOLDERS)
-    model = assemble(language, towers, generator, dtype=torch.float32)
+    model = assemble(language, towers, generator, dtype=request.dtype)
     if projector := request.parts.get("projector"):
         checkpoint.load_connector(model.connector, find_checkpoint(projector))
     settings = fitted_settings(VideoLLaVAProcessorConfig(), model.config)

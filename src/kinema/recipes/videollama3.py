@@ -229,17 +229,17 @@ def videollama3_stage(name: str, source: Finite | PublishedData, request: Reques
 
 def _start(request: Request) -> Loaded[VideoLLaMA3, VideoLLaMA3Processor]:
     if request.model is not None:
-        return checkpoint.load(find_checkpoint(request.model), dtype=torch.float32)
+        return checkpoint.load(find_checkpoint(request.model), dtype=request.dtype)
     language, vision = (find_checkpoint(request.parts[name]) for name in ("language", "vision"))
     generator = torch.Generator().manual_seed(request.seed)
-    return start_videollama3(language, vision, generator, dtype=torch.float32)
+    return start_videollama3(language, vision, generator, dtype=request.dtype)
 
 
 def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str) -> Recipe:
     def outline(request: Request) -> Outline:
         if request.model is not None:
             folder = find_checkpoint(request.model, files=SETTINGS_FILES)
-            loaded = checkpoint.load_outline(folder, dtype=torch.float32)
+            loaded = checkpoint.load_outline(folder, dtype=request.dtype)
             return Outline(model=loaded.model, processor=loaded.processor)
         with torch.device("meta"):
             return Outline(model=VideoLLaMA3(config()))

@@ -125,18 +125,21 @@ def merge_adapter(model: nn.Module) -> int:
     layers = dict(_adapted(model))
     for name, layer in layers.items():
         base = layer.get_base_layer()
-        if not base.weight.is_floating_point():
-            raise ConfigError(
-                f"{name} is held in {base.weight.dtype}: save the adapter, and read it with the model that "
-                "it was trained on."
-            )
-        with torch.no_grad():
-            merged = base.weight.float() + layer.get_delta_weight(_NAME).float()
-        base.register_parameter("weight", nn.Parameter(merged.to(base.weight.dtype)))
+        base.register_parameter("weight", nn.Parameter(_merged_weight(name, layer)))
         model.set_submodule(name, base)
     if layers:
         del model.peft_config
     return len(layers)
+
+
+def merged_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The tensors that a model would have after ``merge_adapter``, by their names; it keeps its updates.
+
+    Raises:
+        ConfigError: as ``merge_adapter``.
+    """
+    tensors = _plain_tensors(model)
+    return tensors | {f"{name}.weight": _merged_weight(name, layer) for name, layer in _adapted(model)}
 
 
 def save_adapter(model: nn.Module, keymap: KeyMap, folder: Path, *, base: str | None = None) -> None:
@@ -179,6 +182,24 @@ def _adapted(model: nn.Module) -> Iterator[tuple[str, Any]]:
     return ((name, module) for name, module in model.named_modules() if hasattr(module, "lora_A"))
 
 
+@torch.no_grad()
+def _merged_weight(name: str, layer: Any) -> Tensor:
+    weight = layer.get_base_layer().weight
+    if not weight.is_floating_point():
+        raise ConfigError(
+            f"{name} is held in {weight.dtype}: save the adapter, and read it with the model that it was "
+            "trained on."
+        )
+    merged: Tensor = weight.float() + layer.get_delta_weight(_NAME).float()
+    return merged.to(weight.dtype)
+
+
+def _plain_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """Of the model without updates, by their names there."""
+    named = model.state_dict().items()
+    return {name.replace(".base_layer.", "."): value for name, value in named if ".lora_" not in name}
+
+
 def _ends(name: str, target: str) -> bool:
     return f".{name}".endswith(f".{target}")
 
@@ -189,10 +210,7 @@ def _factors(layer: Any) -> tuple[Tensor, Tensor]:
 
 
 def _plain_shapes(model: nn.Module) -> Mapping[str, tuple[int, ...]]:
-    """Of the model without updates."""
-    named = model.state_dict().items()
-    plain = {name.replace(".base_layer.", "."): value for name, value in named if ".lora_" not in name}
-    return {name: tuple(value.shape) for name, value in plain.items()}
+    return {name: tuple(value.shape) for name, value in _plain_tensors(model).items()}
 
 
 def _hold_in_four_bits(model: nn.Module, names: tuple[str, ...]) -> None:

@@ -1,0 +1,60 @@
+"""Low-rank updates for any recipe: what ``--lora`` asks for.
+
+The language model gets updates beside all linear layers of its stack, as the published options do
+(DAMO-NLP-SG/VideoLLaMA3 at 05cee23, ``scripts``), and nothing else of the model does.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from torch import nn
+
+from kinema.errors import ConfigError
+from kinema.models.loaded import Loaded
+from kinema.recipes.recipe import Request
+from kinema.training.adapters import Adapter, add_adapter, merged_tensors
+from kinema.training.optimizer import find_parts
+from kinema.training.stage import Stage
+
+PART = "language_model"
+UPDATES = Adapter(parts=(PART,), rank=64, alpha=16.0, dropout=0.05)
+
+
+def with_updates(model: nn.Module, request: Request, stages: Sequence[Stage]) -> None:
+    """Put updates beside the language model, in place; what learns without any becomes float32.
+
+    Args:
+        model: may have shapes only; frozen weights keep the dtype that they have.
+        request: its seed draws what updates begin with.
+        stages: say what learns.
+
+    Raises:
+        ConfigError: if no stage trains the language model, or the model has updates by a recipe of its own.
+    """
+    if any(".low_rank." in name for name, _ in model.named_parameters()):
+        raise ConfigError("this recipe trains low-rank updates as it is; leave --lora out.")
+    if not any(PART in stage.learning_rates for stage in stages):
+        raise ConfigError(f"--lora is for the {PART}, and no stage of this run trains it; leave it out.")
+    if PART not in dict(model.named_children()):
+        raise ConfigError(f"--lora is for the {PART}, and this model has none.")
+    add_adapter(model, UPDATES, seed=request.seed)
+    for stage in stages:
+        for parameters in find_parts(model, stage.learning_rates).values():
+            for parameter in parameters:
+                parameter.data = parameter.data.float()
+
+
+def merged(loaded: Loaded[Any, Any], whole: nn.Module) -> Loaded[Any, Any]:
+    """A model with its updates folded in, in one dtype; the one that learns keeps them.
+
+    Args:
+        loaded: has updates.
+        whole: the same model without updates, on the meta device.
+    """
+    dtype = next(
+        parameter.dtype for name, parameter in loaded.model.named_parameters() if "base_layer" in name
+    )
+    tensors = {name: tensor.to(dtype) for name, tensor in merged_tensors(loaded.model).items()}
+    whole.load_state_dict(tensors, assign=True)
+    return replace(loaded, model=whole)
