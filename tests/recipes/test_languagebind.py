@@ -95,3 +95,8 @@ def test_what_was_not_trained_is_refused():
         languagebind_stages(Modality.IMAGE, DATA, 10)
     with pytest.raises(ConfigError, match="only video was trained without low-rank updates, not depth"):
         languagebind_model(image_model(), Modality.DEPTH, low_rank=False)
+
+
+def test_few_steps_are_not_spent_on_warming_up():
+    (stage,) = languagebind_stages(Modality.VIDEO, DATA, 50, batch_size=5, epochs=2)
+    assert (stage.num_steps, stage.schedule.num_warmup) == (20, 4)

@@ -3,23 +3,25 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-import typer
 from clip_vocabulary import small_tokenizer
 from command_line import run
+from numbered_clips import sound_file, tone
+from PIL import Image
 from sentencepiece import SentencePieceProcessor
 from small_languagebind import write_languagebind
 from small_llama import write_llama
-from typer.testing import CliRunner
 
 import kinema
+from kinema.models.languagebind.checkpoint import load
 from kinema.models.languagebind.config import Modality
 from kinema.processors.clip_text import CLIPTokenizer
-from kinema.recipes import languagebind
 from kinema.recipes.recipe import Request
 from kinema.recipes.video_llava import VIDEO_LLAVA_7B
 from kinema.toybox import make_scene, short_caption, write_clip
+from kinema.training.bad_samples import FILE_NAME
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*texts have over:kinema.errors.ModelWarning")
 
@@ -38,10 +40,10 @@ def parts(golden_dir, tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Four films of the toybox, with records in LLaVA's form and in VIDAL's."""
+    """Four films of the toybox, with records in LLaVA's form and in VIDAL's, and captions of other files."""
     root = tmp_path_factory.mktemp("data")
     (root / "films").mkdir()
-    talk, pairs = [], {}
+    talk, pairs, captions = [], {}, {"captions": [], "audio": [], "depth": []}
     for seed in range(4):
         scene = make_scene(seed, level=1)
         write_clip(scene, root / f"films/{seed}.mp4", fps=2)
@@ -50,17 +52,22 @@ def data(tmp_path_factory) -> Path:
             {"from": "gpt", "value": short_caption(scene)},
         ]
         talk.append({"id": str(seed), "video": f"films/{seed}.mp4", "conversations": turns})
+        (root / f"films/{seed}.wav").write_bytes(sound_file(clip=tone(seconds=1.0)))
+        Image.fromarray(np.full((32, 32), 1000 * seed, np.uint16)).save(root / f"films/{seed}.png")
+        shown = {"captions": ("video", "mp4"), "audio": ("audio", "wav"), "depth": ("image", "png")}
+        for name, (kind, ending) in shown.items():
+            captions[name].append({kind: f"films/{seed}.{ending}", "caption": short_caption(scene)})
         pairs[str(seed)] = {"folder": "films", "polish_mplug": short_caption(scene)}
     (root / "talk.json").write_text(json.dumps(talk))
     (root / "pairs.json").write_text(json.dumps(pairs))
+    for name, rows in captions.items():
+        (root / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return root
 
 
-def train_languagebind(*arguments: object):
-    """``python -m kinema.recipes.languagebind ARGUMENTS``, within this process."""
-    app = typer.Typer()
-    app.command()(languagebind._main)
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+def train_languagebind(out: Path, *arguments: object, recipe: str = "languagebind_video"):
+    """``kinema train languagebind_... ARGUMENTS``, here and now."""
+    return run("train", recipe, "--out", out, "--device", "cpu", "--workers", 0, *arguments)
 
 
 def train_video_llava(out: Path, data: Path, *arguments: object):
@@ -124,34 +131,66 @@ def test_a_model_that_is_not_whole_is_no_start(data, tmp_path):
     assert "begins from --model alone, a whole model, or from its parts: --part language=" in outcome.stderr
 
 
-@pytest.mark.parametrize("source", [("--vidal", "pairs.json"), ("--llava", "talk.json")])
-def test_languagebind_learns_from_pairs_of_either_form(parts, data, tmp_path, source):
-    option, name = source
-    arguments = ("--image", parts / "image", "--modality", "video", option, data / name, "--media", data)
-    outcome = train_languagebind(
-        tmp_path / "mine", *arguments, "--batch", 4, "--device", "cpu", "--workers", 0
-    )
+def pairs(parts, file: Path, *more: object):
+    """A start from images, two steps of two pairs."""
+    return ("--part", f"image={parts / 'image'}", "--data", file, "--batch-size", 2, "--epochs", 1, *more)
+
+
+@pytest.mark.parametrize("name", ["pairs.json", "captions.jsonl"])
+def test_languagebind_learns_from_pairs_of_either_form(parts, data, tmp_path, name):
+    outcome = train_languagebind(tmp_path / "mine", *pairs(parts, data / name))
     assert outcome.exit_code == 0, outcome.stderr
-    model = kinema.load(tmp_path / "mine/model", device="cpu")
+    model = kinema.load(tmp_path / "mine/video_text", device="cpu")
     assert model.embed_video(data / "films/0.mp4").shape == (1, 16)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--modality", "video"], "from --vidal or from --llava"),
-        (["--modality", "depth", "--llava", "talk.json"], "depth comes from --vidal"),
-    ],
-)
-def test_what_is_missing_is_said_in_one_line(tmp_path, arguments, said):
-    outcome = train_languagebind(tmp_path / "out", "--image", "x", "--media", "data", *arguments)
-    assert outcome.exit_code == 2
-    assert said in outcome.stderr
-    assert len(outcome.stderr.splitlines()) == 1
+def test_attention_over_time_can_learn_in_full_and_rows_go_through_the_towers_in_parts(parts, data, tmp_path):
+    chunks = ("--set", "stage.video_text.loss.chunk_size=1")
+    arguments = pairs(parts, data / "pairs.json", *chunks)
+    outcome = train_languagebind(tmp_path / "mine", *arguments, recipe="languagebind_video_ft")
+    assert outcome.exit_code == 0, outcome.stderr
+    trained = load(tmp_path / "mine/video_text").model.vision_encoder.state_dict()
+    layer = "layers.0.{}.attention.qkv.weight"
+    assert not torch.equal(trained[layer.format("temporal")], trained[layer.format("spatial")])
+
+
+def test_sound_and_depth_are_learned_from_captions_of_files(parts, data, tmp_path):
+    for modality in ("audio", "depth"):
+        outcome = train_languagebind(
+            tmp_path / modality,
+            *pairs(parts, data / f"{modality}.jsonl"),
+            recipe=f"languagebind_{modality}",
+        )
+        assert outcome.exit_code == 0, outcome.stderr
+        assert (tmp_path / modality / f"{modality}_text/config.json").is_file()
+
+
+def test_which_text_of_vidal_is_learned_is_a_setting(parts, data, tmp_path):
+    arguments = pairs(parts, data / "pairs.json", "--set", "stage.video_text.data.parts.0.0.text=raw")
+    train_languagebind(tmp_path / "mine", *arguments)
+    assert "there are no words in its 'raw'" in (tmp_path / "mine" / FILE_NAME).read_text()
+
+
+def test_captions_and_annotations_are_not_read_as_one(parts, data, tmp_path):
+    arguments = pairs(parts, data / "pairs.json", "--data", data / "captions.jsonl")
+    outcome = train_languagebind(tmp_path / "mine", *arguments)
+    assert outcome.exit_code != 0
+    assert "has VIDAL's form, and other files have not" in outcome.stderr
+
+
+def test_a_model_of_clips_is_no_start(parts, data, tmp_path):
+    arguments = ("--part", f"image={parts / 'video'}", "--data", data / "pairs.json", "--batch-size", 2)
+    outcome = train_languagebind(tmp_path / "mine", *arguments)
+    assert "is a model of video; begin from one of images" in outcome.stderr
+
+
+def test_languagebind_needs_images_to_begin_from(data, tmp_path):
+    outcome = train_languagebind(tmp_path / "mine", "--data", data / "pairs.json", "--batch-size", 2)
+    assert "begins from its parts alone: --part image=... (LanguageBind/LanguageBind_Image)" in outcome.stderr
 
 
 def test_too_few_samples_for_a_batch_are_refused_before_anything_is_loaded(data, tmp_path):
-    pairs = ("--vidal", data / "pairs.json", "--media", data)
-    outcome = train_languagebind(tmp_path, "--image", tmp_path, "--modality", "video", *pairs)
-    assert outcome.exit_code == 2
+    arguments = ("--data", data / "pairs.json", "--part", f"image={tmp_path}")
+    outcome = train_languagebind(tmp_path / "mine", *arguments)
+    assert outcome.exit_code != 0
     assert "4 samples do not fill a batch of 640; take a smaller batch" in outcome.stderr

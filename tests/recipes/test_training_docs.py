@@ -14,15 +14,14 @@ from kinema.datasets.llava import LlavaRecords
 from kinema.datasets.own import open_records
 from kinema.datasets.vidal import VidalRecords
 from kinema.errors import DataError
-from kinema.recipes import languagebind, nano_languagebind, nano_video_llava
-from kinema.recipes.own_data import SAMPLE_TIMEOUT_S
+from kinema.recipes import nano_languagebind, nano_video_llava
+from kinema.recipes.carry_out import SAMPLE_TIMEOUT_S
 from kinema.recipes.registry import recipe_names
 from kinema.training.bad_samples import REASONS
 from kinema.training.run import RunConfig
 
 TEXT = (Path(__file__).parent.parent.parent / "docs/training.md").read_text(encoding="utf-8")
 RECIPES = {
-    "languagebind": languagebind,
     "nano_languagebind": nano_languagebind,
     "nano_video_llava": nano_video_llava,
 }

@@ -55,10 +55,10 @@ class VidalRecords:
 
     files: tuple[Path, ...]
     """``.json``; read when the first record is asked for."""
-    media_dir: Path
-    """Holds the folders that records name: ``ID.mp4`` in them, ``ID_depth_f8glpn_folder/0.png`` to ``7.png``,
-    ``ID_thermal_folder/0.jpg`` to ``7.jpg``; sound is ``ID.mp3`` in ``FOLDER_ffmpeg_mp3`` beside the folder,
-    or ``ID.mp3``, ``.wav`` or ``.m4a`` in it."""
+    media_dir: Path | None
+    """Holds the folders that records name; None is the folder of each file. In them lie ``ID.mp4``,
+    ``ID_depth_f8glpn_folder/0.png`` to ``7.png``, ``ID_thermal_folder/0.jpg`` to ``7.jpg``; sound is
+    ``ID.mp3`` in ``FOLDER_ffmpeg_mp3`` beside the folder, or ``ID.mp3``, ``.wav`` or ``.m4a`` in it."""
     modality: VidalModality
     text: VidalText = "polish_mplug"
     """Which text belongs to the media; the default is that of the published runs."""
@@ -96,7 +96,8 @@ class VidalRecords:
         return records
 
     def _part(self, record: Record, name: str, key_frame: int) -> Part:
-        folder = self.media_dir / record.data["folder"]
+        media_dir = Path(record.file).parent if self.media_dir is None else self.media_dir
+        folder = media_dir / record.data["folder"]
         if self.modality == "audio":
             names = [folder / f"{name}.{ending}" for ending in _AUDIO_ENDINGS]
             beside = folder.with_name(f"{folder.name}_ffmpeg_mp3") / f"{name}.mp3"
@@ -108,6 +109,19 @@ class VidalRecords:
             return ImagePart(source=_existing([depth], record, name), modality="depth")
         heat = folder / f"{name}_thermal_folder" / f"{key_frame}.jpg"
         return ImagePart(source=_existing([heat], record, name), modality="thermal")
+
+
+def is_vidal(file: Path) -> bool:
+    """Whether a file holds annotations of VIDAL: one object of id to record, and no row of records a line.
+
+    Raises:
+        DataError: if it cannot be read as text.
+    """
+    try:
+        with file.open(encoding="utf-8") as text:
+            return bool(re.match(r'\s*\{\s*"[^"]*"\s*:\s*\{', text.read(4096)))
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: it cannot be read as text: {error}.") from error
 
 
 def clean_title(raw: str) -> str:

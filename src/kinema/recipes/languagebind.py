@@ -4,8 +4,8 @@ Parts, rates, batches and masks are those of the paper's appendix; where the pub
 (PKU-YuanGroup/LanguageBind) differ, ``Published`` says so. A run needs an image model to start from, such as
 ``LanguageBind/LanguageBind_Image``, and pairs of VIDAL-10M, which are not ours to ship, or your own:
 
-    python -m kinema.recipes.languagebind runs/mine --image LanguageBind/LanguageBind_Image --modality video \
-        --vidal pairs.json --media data
+    kinema train languagebind_video --part image=LanguageBind/LanguageBind_Image \
+        --data pairs.json --media data
 
 docs/training.md walks through it.
 """
@@ -13,33 +13,34 @@ docs/training.md walks through it.
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import Any, cast
 
 import torch
-import typer
 
-from kinema.datasets.llava import LlavaRecords
-from kinema.datasets.mixture import Mixture, mixture
-from kinema.datasets.vidal import VidalModality, VidalRecords, VidalText
-from kinema.distributed.world import rank
+from kinema.datasets.mixture import Mixture
+from kinema.datasets.own import open_records
+from kinema.datasets.own.place import is_remote
+from kinema.datasets.vidal import VidalModality, VidalRecords, is_vidal
 from kinema.errors import ConfigError
+from kinema.hub.download import SETTINGS_FILES
 from kinema.hub.lora import LoraConfig
 from kinema.models.languagebind import checkpoint
-from kinema.models.languagebind.config import Modality, languagebind_large
+from kinema.models.languagebind.config import LanguageBindConfig, Modality, languagebind_large
 from kinema.models.languagebind.model import LanguageBind
 from kinema.models.languagebind.pairs import PairProcessor
 from kinema.models.languagebind.processor import LanguageBindProcessor
 from kinema.models.languagebind.processor_json import default_settings
 from kinema.models.languagebind.start import start_from_image
+from kinema.models.loaded import Loaded
 from kinema.models.registry import find_checkpoint
-from kinema.recipes import own_data
+from kinema.recipes.published_data import PublishedData, data
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, expect_full_batch, mixture_of
 from kinema.training.contrastive import Contrastive
-from kinema.training.loop import train
-from kinema.training.low_rank import add_low_rank, merge_low_rank
+from kinema.training.low_rank import add_low_rank, merged_tensors
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
-from kinema.training.run import RunConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 
@@ -126,6 +127,18 @@ PUBLISHED = {
 """The paper's table; images are not trained, their tower is OpenCLIP's."""
 
 
+LONGEST_WARMUP = 5
+"""Of so many steps one, where there are too few for the published warm-up."""
+
+DATA = {
+    Modality.VIDEO: data("clips with their texts", 3.0, "VIDAL-10M"),
+    Modality.THERMAL: data("heat maps made of clips, with their texts", 3.0, "VIDAL-10M"),
+    Modality.DEPTH: data("depth maps made of clips, with their texts", 3.0, "VIDAL-10M"),
+    Modality.AUDIO: data("sound with its texts", 1.0, "VIDAL-10M"),
+}
+"""What each modality learned from: annotations are public, media are on YouTube and Freesound."""
+
+
 def languagebind_model(
     image: LanguageBind, modality: Modality, *, low_rank: bool = True, seed: int = 42
 ) -> LanguageBind:
@@ -135,28 +148,37 @@ def languagebind_model(
         image: a model of images; it is left as it is.
         modality: what to learn.
         low_rank: put low-rank updates beside the published layers; without, a video tower learns its temporal
-            blocks in full. Save it after ``training.low_rank.merge_low_rank``.
+            blocks in full.
         seed: of frame embeddings and updates.
 
     Raises:
         ConfigError: if the modality is not trained.
     """
+    config = _config(image.config, modality, low_rank=low_rank)
+    generator = torch.Generator().manual_seed(seed)
+    model = deepcopy(image)
+    model.config = config
+    model.vision_encoder = start_from_image(image.vision_encoder, config.vision, generator)
+    return _with_updates(model, generator) if low_rank else model
+
+
+def _config(image: LanguageBindConfig, modality: Modality, *, low_rank: bool) -> LanguageBindConfig:
+    """Sizes of a model that begins as one of images."""
     published = _published(modality, low_rank=low_rank)
     like = languagebind_large(modality).vision
     vision = replace(
-        image.config.vision,
+        image.vision,
         num_frames=like.num_frames,
-        image_size=like.image_size if modality is Modality.AUDIO else image.config.vision.image_size,
+        image_size=like.image_size if modality is Modality.AUDIO else image.vision.image_size,
         patch_dropout=published.patch_dropout,
     )
-    generator = torch.Generator().manual_seed(seed)
-    model = deepcopy(image)
-    model.config = replace(image.config, modality=modality, vision=vision)
-    model.vision_encoder = start_from_image(image.vision_encoder, vision, generator)
-    if low_rank:
-        config = LoraConfig(rank=published.rank, alpha=published.alpha)
-        dropout = published.lora_dropout
-        add_low_rank(model, published.targets, config, dropout=dropout, generator=generator)
+    return replace(image, modality=modality, vision=vision)
+
+
+def _with_updates(model: LanguageBind, generator: torch.Generator) -> LanguageBind:
+    published = PUBLISHED[model.config.modality]
+    config = LoraConfig(rank=published.rank, alpha=published.alpha)
+    add_low_rank(model, published.targets, config, dropout=published.lora_dropout, generator=generator)
     return model
 
 
@@ -167,6 +189,7 @@ def languagebind_stages(
     *,
     low_rank: bool = True,
     batch_size: int | None = None,
+    epochs: float | None = None,
     chunk_size: int | None = None,
 ) -> list[Stage]:
     """The published training of a modality, one stage.
@@ -178,6 +201,7 @@ def languagebind_stages(
         low_rank: as for ``languagebind_model``.
         batch_size: pairs a step, of all processes together, each the negative of all others; None for the
             published number.
+        epochs: how often the pairs are seen, likewise.
         chunk_size: rows that go through the towers at a time, to save memory; nothing else changes.
 
     Raises:
@@ -185,19 +209,20 @@ def languagebind_stages(
     """
     published = _published(modality, low_rank=low_rank)
     batch_size = published.batch_size if batch_size is None else batch_size
-    own_data.expect_full_batch(f"{modality}_text", num_samples, batch_size)
+    expect_full_batch(f"{modality}_text", num_samples, batch_size)
     parts: tuple[str, ...] = FULL_TEMPORAL_PARTS
     if low_rank:
         parts = LOW_RANK_VIDEO_PARTS if modality is Modality.VIDEO else LOW_RANK_PARTS
+    num_steps = int((epochs or published.epochs) * (num_samples // batch_size))
     stage = Stage(
         name=f"{modality}_text",
         learning_rates=dict.fromkeys(parts, published.learning_rate),
         data=data,
-        num_steps=published.epochs * (num_samples // batch_size),
+        num_steps=num_steps,
         batch_size=batch_size,
         order=Shuffled(num_samples, counts_rounds=True),
         loss=Contrastive(chunk_size=chunk_size),
-        schedule=Cosine(num_warmup=published.num_warmup),
+        schedule=Cosine(num_warmup=min(published.num_warmup, num_steps // LONGEST_WARMUP)),
         optimizer=OptimizerConfig(weight_decay=0.2, betas=(0.9, 0.98), eps=1e-6),
     )
     return [stage]
@@ -211,81 +236,93 @@ def _published(modality: Modality, *, low_rank: bool) -> Published:
     return PUBLISHED[modality]
 
 
-def train_languagebind(
-    model: LanguageBind, processor: LanguageBindProcessor, stages: list[Stage], run: RunConfig
-) -> None:
-    """Go through the stages and leave the model, its updates merged, in ``model`` of ``run.out_dir``.
+def _stage(
+    modality: Modality, low_rank: bool, name: str, source: Finite | PublishedData, request: Request
+) -> Stage:
+    """The one stage, as ``StageBuilder`` has it."""
+    (stage,) = languagebind_stages(
+        modality,
+        mixture_of(source),
+        len(source),
+        low_rank=low_rank,
+        batch_size=request.batch_size,
+        epochs=request.epochs,
+    )
+    return replace(stage, name=name)
 
-    A run that was stopped goes on where it was.
-    """
 
-    def save(stage: Stage) -> None:
-        if rank() == 0 and stage is stages[-1]:
-            merge_low_rank(model)
-            checkpoint.save(model, processor, run.out_dir / "model")
-
-    train(model, PairProcessor(processor), stages, run, on_stage_end=save)
-
-
-def _main(
-    out_dir: own_data.OutDir,
-    *,
-    image: Annotated[str, typer.Option(help="The model of images to begin from: hub id or folder.")],
-    modality: Annotated[Modality, typer.Option(help="What to learn: video, thermal, depth or audio.")],
-    media: own_data.Media,
-    vidal: Annotated[
-        list[Path] | None, typer.Option(help="Annotations in VIDAL-10M's form, .json; repeatable.")
-    ] = None,
-    llava: Annotated[
-        list[Path] | None,
-        typer.Option(help="LLaVA-format .json or .jsonl of videos, the answer being the text; repeatable."),
-    ] = None,
-    text: Annotated[
-        str, typer.Option(help=f"Which text of VIDAL: {', '.join(get_args(VidalText))}.")
-    ] = "polish_mplug",
-    in_full: Annotated[
-        bool, typer.Option("--in-full", help="Train attention over time itself, not low-rank updates.")
-    ] = False,
-    batch: Annotated[
-        int | None, typer.Option(help="Pairs a step, of all processes; default the published number.")
-    ] = None,
-    chunk: Annotated[
-        int | None, typer.Option(help="Pairs that go through the towers at a time; saves memory.")
-    ] = None,
-    device: own_data.Device = None,
-    workers: own_data.Workers = 4,
-    seed: own_data.Seed = 42,
-) -> None:
-    """Bind a modality to text on your own pairs, as LanguageBind did; ``kinema embed`` takes OUT/model."""
-    with own_data.shown_run():
-        run = own_data.own_run(out_dir, device, workers, seed)
-        data = _own_pairs(modality, vidal or [], llava or [], media, text)
-        stages = languagebind_stages(
-            modality,
-            mixture((data, 1.0)),
-            len(data),
-            low_rank=not in_full,
-            batch_size=batch,
-            chunk_size=chunk,
+def _open(modality: Modality, files: tuple[str, ...], /, *, media_dir: str | None) -> Finite:
+    """Annotations of VIDAL, or captions of files of the modality."""
+    annotations = [
+        Path(file)
+        for file in files
+        if file.endswith(".json") and not is_remote(file) and is_vidal(Path(file))
+    ]
+    if not annotations:
+        return open_records(files, media_dir=media_dir, prompt="")
+    if len(annotations) < len(files):
+        raise ConfigError(
+            f"{', '.join(map(str, annotations))} has VIDAL's form, and other files have not; take one form."
         )
-        begun = checkpoint.load(find_checkpoint(image), dtype=torch.float32)
-        model = languagebind_model(begun.model, modality, low_rank=not in_full, seed=seed)
-        processor = LanguageBindProcessor(begun.processor.tokenizer, default_settings(model.config))
-        train_languagebind(model, processor, stages, run)
+    return VidalRecords(
+        files=tuple(annotations),
+        media_dir=None if media_dir is None else Path(media_dir),
+        modality=cast(VidalModality, str(modality)),
+    )
 
 
-def _own_pairs(
-    modality: Modality, vidal: list[Path], llava: list[Path], media: Path, text: str
-) -> VidalRecords | LlavaRecords:
-    if bool(vidal) == bool(llava):
-        raise ConfigError("the pairs come from --vidal or from --llava; pass one of them.")
-    if llava and modality is not Modality.VIDEO:
-        raise ConfigError(f"LLaVA's form knows images and videos; {modality} comes from --vidal.")
-    if llava:
-        return LlavaRecords(files=tuple(llava), media_dir=media)
-    kind, chosen = cast(VidalModality, str(modality)), cast(VidalText, text)
-    return VidalRecords(files=tuple(vidal), media_dir=media, modality=kind, text=chosen)
+def _outline(modality: Modality, low_rank: bool, request: Request) -> Outline:
+    image, tokenizer = languagebind_large(Modality.IMAGE), None
+    if source := request.parts.get("image"):
+        loaded = checkpoint.load_outline(find_checkpoint(source, files=SETTINGS_FILES), dtype=torch.float32)
+        image, tokenizer = loaded.model.config, loaded.processor.tokenizer
+    config = _config(image, modality, low_rank=low_rank)
+    with torch.device("meta"):
+        model = LanguageBind(config)
+    if low_rank:
+        _with_updates(model, torch.Generator())
+    processor = None
+    if tokenizer is not None:
+        processor = PairProcessor(LanguageBindProcessor(tokenizer, default_settings(config)))
+    return Outline(model=model, processor=processor)
 
 
-if __name__ == "__main__":
-    typer.run(_main)
+def _start(modality: Modality, low_rank: bool, request: Request) -> Loaded[LanguageBind, PairProcessor]:
+    folder = find_checkpoint(request.parts["image"])
+    image = checkpoint.load(folder, dtype=torch.float32)
+    if image.model.config.modality is not Modality.IMAGE:
+        raise ConfigError(f"{folder} is a model of {image.model.config.modality}; begin from one of images.")
+    model = languagebind_model(image.model, modality, low_rank=low_rank, seed=request.seed)
+    processor = LanguageBindProcessor(image.processor.tokenizer, default_settings(model.config))
+    return Loaded(model=model, processor=PairProcessor(processor), generation=None, folder=folder)
+
+
+def _save(loaded: Loaded[Any, Any], folder: Path) -> None:
+    """With the updates merged in what is written."""
+    with torch.device("meta"):
+        whole = LanguageBind(loaded.model.config)
+    whole.load_state_dict(merged_tensors(loaded.model), assign=True)
+    checkpoint.save(whole, loaded.processor.processor, folder)
+
+
+def _recipe(modality: Modality, *, low_rank: bool = True) -> Recipe:
+    learns = "by low-rank updates" if low_rank else "attention over time in full, as in LanguageBind_Video_FT"
+    return Recipe(
+        name=f"languagebind_{modality}" + ("" if low_rank else "_ft"),
+        summary=f"LanguageBind: {modality} bound to text, {learns} (arXiv 2310.01852)",
+        data={f"{modality}_text": PublishedData(groups=(DATA[modality],))},
+        parts={"image": "LanguageBind/LanguageBind_Image"},
+        takes_model=False,
+        outline=partial(_outline, modality, low_rank),
+        start=partial(_start, modality, low_rank),
+        open_data=partial(_open, modality),
+        stage=partial(_stage, modality, low_rank),
+        save=_save,
+    )
+
+
+LANGUAGEBIND_VIDEO = _recipe(Modality.VIDEO)
+LANGUAGEBIND_VIDEO_FT = _recipe(Modality.VIDEO, low_rank=False)
+LANGUAGEBIND_AUDIO = _recipe(Modality.AUDIO)
+LANGUAGEBIND_DEPTH = _recipe(Modality.DEPTH)
+LANGUAGEBIND_THERMAL = _recipe(Modality.THERMAL)

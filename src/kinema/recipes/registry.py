@@ -10,6 +10,11 @@ _HOMES = {
     "videollama3_2b": "kinema.recipes.videollama3:VIDEOLLAMA3_2B",
     "videollama3_7b": "kinema.recipes.videollama3:VIDEOLLAMA3_7B",
     "video_llava_7b": "kinema.recipes.video_llava:VIDEO_LLAVA_7B",
+    "languagebind_video": "kinema.recipes.languagebind:LANGUAGEBIND_VIDEO",
+    "languagebind_video_ft": "kinema.recipes.languagebind:LANGUAGEBIND_VIDEO_FT",
+    "languagebind_audio": "kinema.recipes.languagebind:LANGUAGEBIND_AUDIO",
+    "languagebind_depth": "kinema.recipes.languagebind:LANGUAGEBIND_DEPTH",
+    "languagebind_thermal": "kinema.recipes.languagebind:LANGUAGEBIND_THERMAL",
     "internvideo2_chat_8b": "kinema.recipes.internvideo2_stage3:INTERNVIDEO2_CHAT_8B",
     "videochat2_8b": "kinema.recipes.internvideo2_stage3:VIDEOCHAT2_8B",
 }
