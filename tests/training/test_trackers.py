@@ -63,6 +63,13 @@ def test_a_tracker_that_is_not_installed_is_told_before_anything_is_learned(tmp_
     assert not (tmp_path / "checkpoints").exists()
 
 
+def test_a_tracker_that_lacks_something_itself_says_what(tmp_path, monkeypatch):
+    (tmp_path / "trackio.py").write_text("import what_trackio_needs")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="what_trackio_needs"):
+        train(LetterModel(), LetterProcessor(), [letter_stage()], letter_run(tmp_path, trackers=("trackio",)))
+
+
 def test_a_tracker_that_nobody_knows_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="trackers are tensorboard, wandb, trackio, not mlflow"):
         letter_run(tmp_path, trackers=("mlflow",))

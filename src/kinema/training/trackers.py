@@ -65,6 +65,8 @@ class Hosted:
         try:
             self.library: Any = importlib.import_module(name)
         except ModuleNotFoundError as error:
+            if error.name != name:
+                raise  # it is there, and what it needs is not
             raise MissingExtraError(
                 f"trackers asks for {name}, which is not installed: pip install {name}, or leave it out."
             ) from error
@@ -76,6 +78,7 @@ class Hosted:
         if self.session is not None:
             return
         folder = self.run.out_dir.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
         settings: dict[str, Any] = {
             "project": "kinema",
             "resume": "allow",
