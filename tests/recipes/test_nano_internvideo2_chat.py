@@ -9,6 +9,7 @@ import kinema
 from kinema.models.internvideo2.chat_checkpoint import load_chat
 from kinema.models.internvideo2.chat_processor import MODEL_FRAMES
 from kinema.models.internvideo2.vision_checkpoint import load_tower
+from kinema.recipes.internvideo2_stage3 import UPDATES
 from kinema.recipes.nano_internvideo2_chat import (
     NUM_EXTRA_QUERIES,
     NUM_QUERIES,
@@ -57,5 +58,5 @@ def test_the_published_stages_follow_a_language_stage():
         ("language", {"language_model"}),
         ("align", between),
         ("connect", between | {"vision_encoder"}),
-        ("instruct", between | {"vision_encoder", "language_model"}),
+        ("instruct", between | {"vision_encoder", *UPDATES}),
     ]

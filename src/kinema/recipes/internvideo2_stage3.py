@@ -189,7 +189,9 @@ def start_chat(
     return Loaded(model=model, processor=processor, generation=None, folder=language)
 
 
-def with_updates(model: InternVideo2Chat, *, seed: int = 42) -> InternVideo2Chat:
+def with_updates(
+    model: InternVideo2Chat, *, seed: int = 42, dropout: float = LORA_DROPOUT
+) -> InternVideo2Chat:
     """Put low-rank updates beside every matrix of the language model's layers and its head, in place."""
     language = model.config.language
     heads = (language.num_heads, language.num_kv_heads, language.num_kv_heads)
@@ -201,7 +203,7 @@ def with_updates(model: InternVideo2Chat, *, seed: int = 42) -> InternVideo2Chat
         "language_model.lm_head": 1,
     }
     generator = torch.Generator().manual_seed(seed)
-    add_low_rank(model, targets, LORA, dropout=LORA_DROPOUT, generator=generator)
+    add_low_rank(model, targets, LORA, dropout=dropout, generator=generator)
     return model
 
 

@@ -3,7 +3,7 @@
 The published run starts from stage 2's eyes and from Mistral. These eyes are those of ``nano_internvideo2``
 without ears; this language model starts from nothing, so it first learns the language of the toybox from
 captions in words. Then come the published steps: the bridge of queries alone, the bridge with the eyes, and
-all of it on questions.
+all of it on questions, the language model by low-rank updates.
 
     python -m kinema.recipes.nano_internvideo2_chat runs/nano_internvideo2_chat
 """
@@ -33,7 +33,7 @@ from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.vision.internvideo2 import InternVideo2Vision
 from kinema.processors.read import ReadSettings
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
-from kinema.recipes.internvideo2_stage3 import BRIDGE, EYES
+from kinema.recipes.internvideo2_stage3 import BRIDGE, EYES, UPDATES, with_updates
 from kinema.recipes.nano_internvideo2 import train_nano_stage1, train_nano_stage2
 from kinema.recipes.nano_internvideo2_parts import settings, train_nano_parts
 from kinema.recipes.nano_internvideo2_sizes import PATCH_SIZE, SIDE, WIDTH
@@ -42,6 +42,7 @@ from kinema.recipes.nano_sentence_pieces import learn_pieces
 from kinema.recipes.nano_tokenizer import toybox_texts
 from kinema.training.init import init_weights
 from kinema.training.loop import train
+from kinema.training.low_rank import merge_low_rank
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
@@ -112,14 +113,14 @@ def nano_chat_stages(run: NanoRun) -> list[Stage]:
         name="connect",
         learning_rates=dict.fromkeys(EYES, 1e-3) | dict.fromkeys(BRIDGE, 2e-3),
         data=mixture((videos, 0.6), (images, 0.4)),
-        num_steps=run.steps(300),
+        num_steps=run.steps(400),
     )
     instruct = replace(
         connect,
         name="instruct",
-        learning_rates=dict.fromkeys(EYES, 1e-3) | dict.fromkeys((*BRIDGE, "language_model"), 2e-3),
+        learning_rates={**connect.learning_rates, **dict.fromkeys(UPDATES, 4e-3)},
         data=mixture((videos, 0.6), (images, 0.3), (text, 0.1)),
-        num_steps=run.steps(1200),
+        num_steps=run.steps(700),
         batch_size=run.rows(16),
         schedule=Cosine(warmup_ratio=0.05, final_ratio=0.03),
     )
@@ -143,7 +144,11 @@ def train_nano_chat(run: NanoRun) -> Path:
     model = nano_chat(processor.tokenizer.vocab_size, eyes)
     init_weights(model, run.seed)
     model.vision_encoder.load_state_dict(eyes.state_dict())
-    train(model, processor, nano_chat_stages(run), settings(run, "train_chat"))
+    *before, instruct = nano_chat_stages(run)
+    train(model, processor, before, settings(run, "train_chat"))
+    with_updates(model, seed=run.seed, dropout=0.0)
+    train(model, processor, [instruct], settings(run, "train_instruct"))
+    merge_low_rank(model)
     save_chat(model, processor, folder, card=_card())
     return folder
 
