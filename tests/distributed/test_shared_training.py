@@ -3,7 +3,7 @@
 import pytest
 import torch
 from processes import two_processes
-from shared_captions import train_captions, train_in_each_way
+from shared_captions import UPDATES, train_captions, train_in_each_way
 
 EXACT = ["whole", "in parts", "sharded", "sharded, in parts", "sharded, recomputed"]
 
@@ -30,6 +30,14 @@ def test_the_weights_are_those_of_one_process_and_whole_at_the_end(way, together
     for found in together:
         for name, value in alone.items():
             torch.testing.assert_close(found[way][name], value, atol=1e-4, rtol=0, msg=name)
+
+
+def test_sharded_updates_learn_as_whole_ones_do(together):
+    alone = train_captions(adapter=UPDATES)
+    assert any(".lora_A." in name for name in alone)
+    for found in together:
+        for name, value in alone.items():
+            torch.testing.assert_close(found["sharded, updates"][name], value, atol=1e-4, rtol=0, msg=name)
 
 
 def test_shards_learn_in_bfloat16_and_are_held_in_float32(together, alone):

@@ -14,6 +14,7 @@ from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.vision.navit import NaViTConfig
 from kinema.processors.inputs import ModelInputs, VisualInputs
 from kinema.training.accumulation import backward, split
+from kinema.training.adapters import Adapter, add_adapter
 from kinema.training.init import init_weights
 from kinema.training.losses import IGNORE_INDEX, NextToken
 from kinema.training.optimizer import OptimizerConfig, build_optimizer
@@ -22,6 +23,8 @@ from kinema.training.run import RunConfig
 
 VOCAB, PLACEHOLDER = 64, 63
 RATES = {"vision_encoder": 1e-3, "connector": 1e-3, "language_model": 1e-2}
+
+UPDATES = Adapter(parts=("language_model",), rank=2, alpha=4)
 
 
 def small_videollama3(num_layers: int = 2) -> VideoLLaMA3:
@@ -73,9 +76,11 @@ def join(numbers: Sequence[int]) -> ModelInputs:
     )
 
 
-def train_captions(**settings: Any) -> dict[str, Tensor]:
+def train_captions(*, adapter: Adapter | None = None, **settings: Any) -> dict[str, Tensor]:
     """Losses of eight steps of four captions, of which this process has its share, and the weights then."""
     model, losses = small_videollama3(), []
+    if adapter is not None:
+        add_adapter(model, adapter)
     run = RunConfig(out_dir=Path(), **settings)
     with trainee(model, run) as learner:
         optimizer = build_optimizer(learner.model, RATES, OptimizerConfig(), learner.scaler)
@@ -101,6 +106,7 @@ def train_in_each_way() -> dict[str, dict[str, Tensor]]:
             "sharded": train_captions(**sharded),
             "sharded, in parts": train_captions(**sharded, max_samples_at_once=1),
             "sharded, recomputed": train_captions(**sharded, activation_checkpointing=True),
+            "sharded, updates": train_captions(**sharded, adapter=UPDATES),
             "sharded, bfloat16": train_captions(**sharded, precision="bfloat16"),
             "sharded, float16": train_captions(**sharded, precision="float16"),
         }

@@ -12,6 +12,7 @@ from kinema.models.videollama3.config import VideoLLaMA3Config, videollama3_7b
 from kinema.models.videollama3.model import VideoLLaMA3
 from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.vision.navit import NaViTConfig
+from kinema.training.adapters import Adapter, add_adapter
 from kinema.training.memory import forecast_training
 from kinema.training.optimizer import build_optimizer
 from kinema.training.run import RunConfig
@@ -101,6 +102,15 @@ def test_what_learns_has_gradients_and_two_states():
     (found,) = forecast_small({"connector": 1e-5}, RUN)
     connector = sum(some.nbytes for some in small_model().connector.parameters())
     assert (found.gradients, found.optimizer) == (connector, 2 * connector)
+
+
+def test_of_a_part_with_updates_these_alone_have_states():
+    model = small_model()
+    add_adapter(model, Adapter(parts=("language_model",), rank=2))
+    updates = sum(some.nbytes for name, some in model.named_parameters() if ".lora_" in name)
+    plan = stage({"language_model": 1e-4})
+    (found,) = forecast_training(model, plan, RUN, tokens={}, labelled=0, devices=(1,)).rows
+    assert (found.gradients, found.optimizer) == (updates, 2 * updates)
 
 
 def test_logits_count_as_floats_as_logarithms_and_as_gradients():
