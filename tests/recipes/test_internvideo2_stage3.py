@@ -156,9 +156,10 @@ def test_videochat2_has_one_rate_for_all_that_learns(data):
         VIDEOCHAT2_8B.stages(request_of(data, "f16"))
 
 
-def test_the_published_run_is_planned_without_weights():
+def test_the_published_run_is_planned_without_weights(tmp_path):
     request = Request()
-    plan = plan_run(INTERNVIDEO2_CHAT_8B, request, INTERNVIDEO2_CHAT_8B.stages(request))
+    stages = INTERNVIDEO2_CHAT_8B.stages(request)
+    plan = plan_run(INTERNVIDEO2_CHAT_8B, request, stages, RunConfig(out_dir=tmp_path))
     connect, instruct = plan.stages
     assert (connect.num_steps, connect.batch_size) == (13_200_000 // 2048, 2048)
     assert instruct.num_steps == 3 * 1_900_000 // 256
