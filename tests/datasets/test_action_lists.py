@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kinema.datasets.action_lists import COLLECTIONS, FRAMES, INTERVALS, ActionList
+from kinema.datasets.action_lists import COLLECTIONS, FRAMES, INTERVALS, ActionList, open_lists
 from kinema.datasets.drawn_once import DrawnOnce
 from kinema.errors import ConfigError, DataError
 from kinema.processors.messages import TextPart, VideoPart
@@ -92,3 +92,33 @@ def test_a_sample_that_is_drawn_once_has_the_same_seed_whenever_it_comes(tmp_pat
     assert first.seed != second.seed
     assert first.messages == data.source.sample(0, RNG).messages
     assert DrawnOnce(source=data.source, seed=1).sample(0, RNG).seed != first.seed
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("a.mp4 3", VideoPart(source=Path("films/a.mp4"))),
+        ("a b.mp4,3", VideoPart(source=Path("films/a b.mp4"))),
+        ("a.mp4 31.5 4 9.5 3", VideoPart(source=Path("films/a.mp4"), start_s=4.0, end_s=9.5)),
+        ("hacs a.mp4 31.5 4 9.5 3", VideoPart(source=Path("films/a.mp4"), start_s=4.0, end_s=9.5)),
+        ("a 1 3", VideoPart(source=["films/a/img_00001.jpg"])),
+    ],
+)
+def test_the_form_of_a_list_is_that_of_its_first_line(line, shown, tmp_path):
+    (tmp_path / "list.txt").write_text(f"{line}\n{line}\n")
+    data = open_lists([str(tmp_path / "list.txt")] * 2, media_dir="films")
+    assert len(data) == 4
+    assert clip_and_label(data, 3) == (shown, "3")
+
+
+def test_paths_start_from_the_folder_of_the_list_where_no_other_is_named(tmp_path):
+    (tmp_path / "list.txt").write_text("a.mp4 3\n")
+    shown, _ = clip_and_label(open_lists([str(tmp_path / "list.txt")]))
+    assert shown.source == tmp_path / "a.mp4"
+
+
+@pytest.mark.parametrize("text", ["", "a.mp4", "what is this 1 2 3 4 5 6", "a.mp4 dog"])
+def test_a_file_that_is_no_list_is_told_apart(text, tmp_path):
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(DataError, match=r"its first line is .*, expected columns between spaces"):
+        open_lists([str(tmp_path / "list.txt")])

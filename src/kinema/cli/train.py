@@ -154,18 +154,24 @@ def train(
 
 
 def _print_recipes(*, is_json: bool) -> None:
-    from kinema.recipes.registry import find_recipe, recipe_names
+    from kinema.recipes.registry import TWINS, find_recipe, recipe_names, twin_command
 
     recipes = [find_recipe(name) for name in recipe_names()]
     if is_json:
-        print_json(
-            {"recipes": [{"name": r.name, "summary": r.summary, "stages": list(r.data)} for r in recipes]}
-        )
+        twins = [{"command": twin_command(name), "summary": what} for name, what in TWINS.items()]
+        listed = [{"name": r.name, "summary": r.summary, "stages": list(r.data)} for r in recipes]
+        print_json({"recipes": listed, "twins": twins})
         return
     table = Table("recipe", "what it trains", "stages", box=None, pad_edge=False)
     for entry in recipes:
         table.add_row(entry.name, entry.summary, ", ".join(entry.data))
-    Console().print(table)
+    nano = Table("from nothing, on the toybox", "what it trains", box=None, pad_edge=False)
+    for name, what in TWINS.items():
+        nano.add_row(twin_command(name), what)
+    console = Console()
+    console.print(table)
+    console.print()
+    console.print(nano)
 
 
 def _request(found: "Recipe", start: StartOptions, data: DataOptions, how: HowOptions) -> "Request":

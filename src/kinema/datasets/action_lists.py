@@ -13,7 +13,7 @@ an error with file and line.
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from kinema.datasets.joined import Joined
 from kinema.errors import ConfigError, DataError
 from kinema.processors.messages import Conversation, Message, Part, TextPart, VideoPart
 
@@ -30,6 +31,10 @@ VIDEOS: tuple[Column, ...] = ("path", "label")
 FRAMES: tuple[Column, ...] = ("path", "num_frames", "label")
 INTERVALS: tuple[Column, ...] = ("path", "length_s", "start_s", "end_s", "label")
 COLLECTIONS: tuple[Column, ...] = ("collection", *INTERVALS)
+
+
+_BY_WIDTH = {len(columns): columns for columns in (VIDEOS, FRAMES, INTERVALS, COLLECTIONS)}
+_SEPARATORS = (" ", ",", "\t")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,38 @@ class ActionList:
                         f"{where}: label {row.label} is none of the classes 0 to {self.num_classes - 1}."
                     )
                 yield row
+
+
+def open_lists(files: Sequence[str], *, media_dir: str | None = None) -> Joined:
+    """Lists end to end, each in the form that its first line has.
+
+    Args:
+        files: text, one video a line.
+        media_dir: folder that their paths start from; None is that of each file.
+
+    Raises:
+        DataError: if a file cannot be read, has no line, or has none of the forms.
+    """
+    lists = [_open_list(Path(file), None if media_dir is None else Path(media_dir)) for file in files]
+    return Joined(parts=tuple((each, len(each)) for each in lists))
+
+
+def _open_list(file: Path, media_dir: Path | None) -> ActionList:
+    try:
+        with file.open(encoding="utf-8") as lines:
+            first = next((line.strip() for line in lines if line.strip()), "")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: it cannot be read as text: {error}.") from error
+    for separator in _SEPARATORS:
+        cells = next(csv.reader([first], delimiter=separator), [])
+        if len(cells) in _BY_WIDTH and cells[-1].lstrip("-").isdecimal():
+            columns = _BY_WIDTH[len(cells)]
+            home = file.parent if media_dir is None else media_dir
+            return ActionList(file=file, media_dir=home, columns=columns, separator=separator)
+    forms = "; ".join(", ".join(columns) for columns in _BY_WIDTH.values())
+    raise DataError(
+        f"{file}: its first line is {first[:80]!r}, expected columns between spaces, commas or tabs: {forms}."
+    )
 
 
 class _Row(NamedTuple):

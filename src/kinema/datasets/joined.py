@@ -22,6 +22,9 @@ class Joined:
         if not self.parts or any(count < 1 for _, count in self.parts):
             raise ConfigError(f"sources that are joined need samples, got {self.counts}.")
 
+    def __len__(self) -> int:
+        return sum(self.counts)
+
     @property
     def counts(self) -> tuple[int, ...]:
         """Samples of each source."""

@@ -58,14 +58,33 @@ class Published:
     """Clips a step, of all processes together."""
     base_rate: float
     """For 256 clips a step; the rate is in proportion to the batch."""
-    epochs: int
-    warmup_epochs: int
+    epochs: float
+    warmup_epochs: float
     max_grad_norm: float
 
     @property
     def learning_rate(self) -> float:
         """The peak."""
         return self.base_rate * self.batch_size / 256
+
+    def changed(
+        self, *, student: StudentConfig, batch_size: int | None = None, epochs: float | None = None
+    ) -> "Published":
+        """The same for another student, another batch and another length, of which warm-up keeps its share.
+
+        Args:
+            student: what learns.
+            batch_size: None for the published one.
+            epochs: likewise.
+        """
+        epochs = self.epochs if epochs is None else epochs
+        return replace(
+            self,
+            student=student,
+            batch_size=self.batch_size if batch_size is None else batch_size,
+            epochs=epochs,
+            warmup_epochs=self.warmup_epochs * epochs / self.epochs,
+        )
 
 
 def _alone(vision: InternVideo2VisionConfig, batch_size: int, drop_path: float) -> Published:
@@ -105,7 +124,13 @@ _LAST_RATE = 1e-5
 
 
 def stage1(
-    size: str, data: Mixture, num_samples: int, *, clip_teacher: Teacher, mae_teacher: Teacher
+    size: str,
+    data: Mixture,
+    num_samples: int,
+    *,
+    clip_teacher: Teacher,
+    mae_teacher: Teacher,
+    published: Published | None = None,
 ) -> list[Stage]:
     """Stage 1 of the 1B or the 6B.
 
@@ -115,17 +140,20 @@ def stage1(
         num_samples: how many clips an epoch has.
         clip_teacher: InternViT-6B, its last 6 layers.
         mae_teacher: VideoMAE V2-g, its last 4 layers.
+        published: settings in place of those of the size.
 
     Raises:
         ConfigError: if there is no such size, or a teacher keeps features of clips that are drawn anew.
     """
-    published = _find(STAGE1, size)
+    published = published or _find(STAGE1, size)
     loss = TeacherAlignment(clip_teacher=clip_teacher, mae_teacher=mae_teacher, mask_ratio=0.8)
     parts, undecayed = PARTS + MAE_PARTS, UNDECAYED + MAE_UNDECAYED
     return [_stage(f"stage1_{size}", published, data, num_samples, loss, parts, undecayed)]
 
 
-def distil(size: str, data: Mixture, num_samples: int, *, teacher: Teacher) -> list[Stage]:
+def distil(
+    size: str, data: Mixture, num_samples: int, *, teacher: Teacher, published: Published | None = None
+) -> list[Stage]:
     """Distillation of S, B or L.
 
     Args:
@@ -133,11 +161,12 @@ def distil(size: str, data: Mixture, num_samples: int, *, teacher: Teacher) -> l
         data: videos, of which 8 frames are drawn.
         num_samples: how many clips an epoch has.
         teacher: the 1B after stage 2, as a ``ClipTeacher``.
+        published: settings in place of those of the size.
 
     Raises:
         ConfigError: if there is no such size, or the teacher keeps features of clips that are drawn anew.
     """
-    published = _find(DISTILLED, size)
+    published = published or _find(DISTILLED, size)
     loss = TeacherAlignment(clip_teacher=teacher, mask_ratio=0.8, frame_stride=1)
     return [_stage(f"distil_{size}", published, data, num_samples, loss, PARTS, UNDECAYED)]
 
@@ -157,7 +186,7 @@ def _stage(
         name=name,
         learning_rates=dict.fromkeys(parts, published.learning_rate),
         data=data,
-        num_steps=max(1, num_samples // published.batch_size) * published.epochs,
+        num_steps=int(max(1, num_samples // published.batch_size) * published.epochs),
         batch_size=published.batch_size,
         order=Shuffled(num_samples),
         loss=loss,

@@ -15,9 +15,32 @@ _HOMES = {
     "languagebind_audio": "kinema.recipes.languagebind:LANGUAGEBIND_AUDIO",
     "languagebind_depth": "kinema.recipes.languagebind:LANGUAGEBIND_DEPTH",
     "languagebind_thermal": "kinema.recipes.languagebind:LANGUAGEBIND_THERMAL",
+    "internvideo2_stage1_1b": "kinema.recipes.internvideo2_students:INTERNVIDEO2_STAGE1_1B",
+    "internvideo2_stage1_6b": "kinema.recipes.internvideo2_students:INTERNVIDEO2_STAGE1_6B",
+    "internvideo2_distil_s14": "kinema.recipes.internvideo2_students:INTERNVIDEO2_DISTIL_S14",
+    "internvideo2_distil_b14": "kinema.recipes.internvideo2_students:INTERNVIDEO2_DISTIL_B14",
+    "internvideo2_distil_l14": "kinema.recipes.internvideo2_students:INTERNVIDEO2_DISTIL_L14",
     "internvideo2_chat_8b": "kinema.recipes.internvideo2_stage3:INTERNVIDEO2_CHAT_8B",
     "videochat2_8b": "kinema.recipes.internvideo2_stage3:VIDEOCHAT2_8B",
 }
+
+
+TWINS = {
+    "nano": "VideoLLaMA3, and the model that ships with kinema",
+    "nano_video_llava": "Video-LLaVA, its towers included",
+    "nano_languagebind": "LanguageBind, images and videos",
+    "nano_internvideo2": "InternVideo2, stages 1 and 2, their teachers included",
+    "nano_internvideo2_chat": "InternVideo2-Chat, eyes of stage 2 included",
+    "nano_audio_captioner": "the audio captioner of InternVideo2's data engine",
+    "nano_finetune": "a model that learns a new shape",
+}
+"""Recipes from nothing at the size of the toybox, without a download: modules of this package, to be run by
+``python -m``, and what each trains."""
+
+
+def twin_command(name: str) -> str:
+    """How a recipe of ``TWINS`` is run."""
+    return f"python -m kinema.recipes.{name} runs/{name}"
 
 
 def recipe_names() -> list[str]:

@@ -1,0 +1,46 @@
+"""Every recipe there is can be planned without data or weights; every twin can be run."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from kinema.recipes import registry
+from kinema.recipes.carry_out import run_here
+from kinema.recipes.plan import plan_run
+from kinema.recipes.recipe import Request
+
+PUBLISHED = [name for name in registry.recipe_names() if name != "finetune"]
+"""``finetune`` learns from one's own data alone, and is planned in ``tests/cli/test_train.py``."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_recipe_is_planned_on_the_meta_device(name, tmp_path):
+    recipe = registry.find_recipe(name)
+    assert recipe.name == name
+    request = Request()
+    outline = recipe.outline(request).model
+    assert {parameter.device.type for parameter in outline.parameters()} == {"meta"}
+    plan = plan_run(recipe, request, recipe.stages(request), run_here(tmp_path, "cpu", 0, 42))
+    assert {stage.name for stage in plan.stages} <= set(recipe.data)
+    for stage in plan.stages:
+        assert stage.num_steps > 0
+        assert all(part.num_parameters > 0 for part in stage.parts)
+        assert all(source.num_samples for source in stage.sources)
+        assert sum(source.share for source in stage.sources) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", registry.TWINS)
+def test_a_twin_is_a_module_to_be_run(name):
+    spec = find_spec(f"kinema.recipes.{name}")
+    assert spec is not None
+    assert '__name__ == "__main__"' in Path(spec.origin).read_text(encoding="utf-8")
+    assert registry.twin_command(name) == f"python -m kinema.recipes.{name} runs/{name}"
+
+
+def test_every_nano_recipe_with_a_command_of_its_own_is_a_twin_or_measures_one():
+    folder = Path(registry.__file__).parent
+    runnable = {
+        path.stem for path in folder.glob("nano*.py") if '__name__ == "__main__"' in path.read_text("utf-8")
+    }
+    assert runnable - set(registry.TWINS) <= {"nano_internvideo2_claims", "nano_distant"}
