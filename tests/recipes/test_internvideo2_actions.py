@@ -188,7 +188,7 @@ def test_a_fine_tuned_model_tells_one_direction_from_the_other(tower, tmp_path):
         quick,
         learning_rates=dict.fromkeys(stage.learning_rates, 5e-3),
         loss=replace(stage.loss, mixing=None),
-        optimizer=replace(stage.optimizer, rule="muon"),
+        optimizer=replace(stage.optimizer, rule="muon", layer_decay={}),
         processor={**quick.processor, "augmentation": mild},
     )
     train(classifier, TRAINING, [quick], here(tmp_path))
