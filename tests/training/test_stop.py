@@ -65,6 +65,15 @@ def test_a_signal_at_the_end_of_a_stage_stops_before_the_next(tmp_path):
     assert [stage.name for stage in told] == ["two"]
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, also where the shell that began the tests made it do nothing."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_second_signal_ends_the_process_as_it_always_would():
     with stop_on_signals() as stop:
         os.kill(os.getpid(), signal.SIGINT)
