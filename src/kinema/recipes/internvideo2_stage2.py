@@ -97,7 +97,10 @@ def stage2_paper(data: Joined, unmasked_data: Joined, *, epochs: int = 1) -> lis
             of the first, 0.5 and 50 million of the others.
         epochs: of the second step, which no source tells.
     """
-    masked = _masked("6b", data, Alignment(weights=_masked_weights("6b")))
+    return [_masked("6b", data, Alignment(weights=_masked_weights("6b"))), _unmasked(unmasked_data, epochs)]
+
+
+def _unmasked(data: Joined, epochs: int) -> Stage:
     terms = VIDEO_TERMS + AUDIO_TERMS + AUDIO_VIDEO_TERMS
     loss = Alignment(
         weights=dict.fromkeys(terms, 1.0),
@@ -105,18 +108,8 @@ def stage2_paper(data: Joined, unmasked_data: Joined, *, epochs: int = 1) -> lis
         video_mask_ratio=0.0,
         image_mask_ratio=0.0,
     )
-    return [
-        masked,
-        _stage(
-            "unmasked",
-            STAGE2["6b"],
-            (*EARS, *READING, *HEARING),
-            unmasked_data,
-            loss,
-            epochs=epochs,
-            undecayed=(),
-        ),
-    ]
+    parts = (*EARS, *READING, *HEARING)
+    return _stage("unmasked", STAGE2["6b"], parts, data, loss, epochs=epochs, undecayed=())
 
 
 def _masked(size: str, data: Joined, loss: Alignment) -> Stage:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from torch import nn
 
+from kinema.datasets.joined import Joined
+from kinema.datasets.mixture import Source
 from kinema.processors.labels import IGNORE_INDEX
 from kinema.processors.prepared import PreparedConversation
 from kinema.recipes.lora import with_updates
@@ -156,17 +158,25 @@ def _sources(stage: Stage) -> tuple[PlannedSource, ...]:
     total = sum(weight for _, weight in stage.data.parts)
     return tuple(
         PlannedSource(
-            what=_name(source),
-            num_samples=len(source) if isinstance(source, Sized) else None,
-            share=weight / total,
-            not_public=source.not_public if isinstance(source, DataGroup) else (),
+            what=_name(part),
+            num_samples=len(part) if isinstance(part, Sized) else None,
+            share=weight * share / total,
+            not_public=part.not_public if isinstance(part, DataGroup) else (),
         )
         for source, weight in stage.data.parts
+        for part, share in _joined(source)
     )
+
+
+def _joined(source: Source) -> list[tuple[Source, float]]:
+    """What is joined in a source, each with its share."""
+    if not isinstance(source, Joined):
+        return [(source, 1.0)]
+    return [(part, count / len(source)) for part, count in source.parts]
 
 
 def _name(source: object) -> str:
     if isinstance(source, DataGroup):
         return f"{source.kind}: {', '.join(source.names)}"
-    files = getattr(source, "files", None)
-    return ", ".join(map(str, files)) if files else type(source).__name__
+    files = getattr(source, "files", None) or [getattr(source, "file", type(source).__name__)]
+    return ", ".join(map(str, files))

@@ -20,6 +20,9 @@ _HOMES = {
     "internvideo2_distil_s14": "kinema.recipes.internvideo2_students:INTERNVIDEO2_DISTIL_S14",
     "internvideo2_distil_b14": "kinema.recipes.internvideo2_students:INTERNVIDEO2_DISTIL_B14",
     "internvideo2_distil_l14": "kinema.recipes.internvideo2_students:INTERNVIDEO2_DISTIL_L14",
+    "internvideo2_stage2_1b": "kinema.recipes.internvideo2_alignment:INTERNVIDEO2_STAGE2_1B",
+    "internvideo2_stage2_6b": "kinema.recipes.internvideo2_alignment:INTERNVIDEO2_STAGE2_6B",
+    "internvideo2_stage2_6b_paper": "kinema.recipes.internvideo2_alignment:INTERNVIDEO2_STAGE2_6B_PAPER",
     "internvideo2_chat_8b": "kinema.recipes.internvideo2_stage3:INTERNVIDEO2_CHAT_8B",
     "videochat2_8b": "kinema.recipes.internvideo2_stage3:VIDEOCHAT2_8B",
 }
