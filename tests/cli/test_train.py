@@ -199,3 +199,9 @@ def test_what_cannot_be_done_is_said_in_one_line(words, said, records, model_fol
     assert said in outcome.stderr
     assert len(outcome.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_the_nano_twins_are_listed_with_their_commands():
+    command = "python -m kinema.recipes.nano_languagebind runs/nano_languagebind"
+    assert command in {twin["command"] for twin in run("train", "--json").document["twins"]}
+    assert command in run("train").stdout

@@ -165,7 +165,9 @@ def _print_recipes(*, is_json: bool) -> None:
     table = Table("recipe", "what it trains", "stages", box=None, pad_edge=False)
     for entry in recipes:
         table.add_row(entry.name, entry.summary, ", ".join(entry.data))
-    nano = Table("from nothing, on the toybox", "what it trains", box=None, pad_edge=False)
+    nano = Table(box=None, pad_edge=False)
+    nano.add_column("from nothing, on the toybox", no_wrap=True, overflow="fold")
+    nano.add_column("what it trains")
     for name, what in TWINS.items():
         nano.add_row(twin_command(name), what)
     console = Console()
@@ -318,7 +320,8 @@ def _print_first_sample(found: "Recipe", request: "Request", stage: "Stage") -> 
 
     sample = first_sample(found, request, stage)
     if sample is None:
-        typer.echo("\nto see a sample, bring --data and --model")
+        if _learns_to_write(stage):
+            typer.echo("\nto see a sample, bring --data and --model")
         return
     prepared, processor = sample
     typer.echo(f"\nthe first sample of {stage.name}:")
@@ -338,4 +341,11 @@ def _carry_out(
         print_json({"model": str(folder), "run": str(run.out_dir)})
         return
     typer.echo(folder)
-    note(f"ask it: kinema ask VIDEO QUESTION --model {folder}")
+    if _learns_to_write(stages[-1]):
+        note(f"ask it: kinema ask VIDEO QUESTION --model {folder}")
+
+
+def _learns_to_write(stage: "Stage") -> bool:
+    from kinema.training.losses import NextToken
+
+    return isinstance(stage.loss, NextToken)
