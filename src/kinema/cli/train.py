@@ -165,15 +165,10 @@ def _print_recipes(*, is_json: bool) -> None:
     table = Table("recipe", "what it trains", "stages", box=None, pad_edge=False)
     for entry in recipes:
         table.add_row(entry.name, entry.summary, ", ".join(entry.data))
-    nano = Table(box=None, pad_edge=False)
-    nano.add_column("from nothing, on the toybox", no_wrap=True, overflow="fold")
-    nano.add_column("what it trains")
+    Console().print(table)
+    typer.echo("\nfrom nothing, on the toybox:")
     for name, what in TWINS.items():
-        nano.add_row(twin_command(name), what)
-    console = Console()
-    console.print(table)
-    console.print()
-    console.print(nano)
+        typer.echo(f"{twin_command(name)}\n    {what}")
 
 
 def _request(found: "Recipe", start: StartOptions, data: DataOptions, how: HowOptions) -> "Request":
