@@ -4,8 +4,8 @@ The clips are files with records beside them, as anybody's would be, and the run
 with rates for a model of this size:
 
     kinema data toybox hearts --clips 200 --split new_shape
-    kinema train finetune --model nano --data hearts/clips.jsonl --batch-size 8 --epochs 2 \
-        --set stage.tune.learning_rates.connector=5e-4 --set stage.tune.learning_rates.language_model=5e-4
+    kinema train finetune --model nano --data hearts/clips.jsonl --batch-size 8 --epochs 4 \
+        --set stage.tune.learning_rates.connector=1e-3 --set stage.tune.learning_rates.language_model=1e-3
 
     python -m kinema.recipes.nano_finetune runs/nano_finetune       # both, and what it knows before and after
 """
@@ -29,7 +29,7 @@ from kinema.toybox.vocabulary import NEW_SHAPE
 from kinema.toybox.write import DatasetSettings, write_dataset
 from kinema.training.run import RunConfig
 
-RATE = 5e-4
+RATE = 1e-3
 """Of connector and language model: what tunes billions of weights gently would leave three million where they
 are."""
 
@@ -37,7 +37,7 @@ CONDITIONS = (Condition(name="new shape", split="new_shape_test"), Condition(nam
 """What is asked before and after: of the new shape, and of what nano was trained on."""
 
 
-def learn_new_shape(out_dir: Path, *, num_clips: int = 200, epochs: float = 2.0, seed: int = 0) -> Path:
+def learn_new_shape(out_dir: Path, *, num_clips: int = 200, epochs: float = 4.0, seed: int = 0) -> Path:
     """Film clips of the shape and fine-tune nano on them; a run that was stopped goes on where it was.
 
     Returns:
@@ -73,7 +73,7 @@ def _accuracies(predictions: Iterable[Prediction]) -> dict[str, float]:
     return {name: found.accuracy for name, found in score(predictions).items()}
 
 
-def _main(out_dir: Path, clips: int = 200, asked: int = 100, epochs: float = 2.0, seed: int = 0) -> None:
+def _main(out_dir: Path, clips: int = 200, asked: int = 100, epochs: float = 4.0, seed: int = 0) -> None:
     """Fine-tune nano on the new shape, and print what it knows before and after."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = learn_new_shape(out_dir, num_clips=clips, epochs=epochs, seed=seed)
