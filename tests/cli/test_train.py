@@ -122,6 +122,14 @@ def test_a_plan_trains_nothing(records, model_folder, tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+def test_few_samples_make_eight_small_batches_an_epoch(tmp_path, records, model_folder):
+    line = records.read_text().splitlines()[0]
+    (tmp_path / "twenty.jsonl").write_text("\n".join([line] * 20))
+    options = ("--model", model_folder, "--data", tmp_path / "twenty.jsonl", "--dry-run", "--json")
+    stage = run("train", "finetune", *options).document["stages"][0]
+    assert (stage["batch_size"], stage["num_steps"]) == (2, 30)
+
+
 def test_a_plan_shows_a_sample_with_what_is_learned_of_it(records, model_folder, tmp_path):
     shown = finetune(records, model_folder, tmp_path / "none", "--dry-run").stdout
     assert "[[A toy." in shown

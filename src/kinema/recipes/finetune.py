@@ -22,6 +22,7 @@ from kinema.training.schedule import Cosine
 from kinema.training.stage import Stage
 
 BATCH_SIZE = 16
+"""Of data that fill eight of them; fewer samples make eight smaller ones."""
 EPOCHS = 3.0
 BRIDGES = ("connector", "bridge")
 """What stands between eyes and language model, by the families' names of it."""
@@ -39,7 +40,7 @@ def finetune_stage(name: str, source: Finite | PublishedData, request: Request) 
     if "language_model" not in children:
         raise ConfigError(f"{request.model} embeds and writes no text; finetune takes models that answer.")
     bridges = [name for name in BRIDGES if name in children]
-    batch_size = min(request.batch_size or BATCH_SIZE, max(1, len(source)))
+    batch_size = request.batch_size or min(BATCH_SIZE, max(1, len(source) // 8))
     return Stage(
         name=name,
         learning_rates={**dict.fromkeys(bridges, 2e-5), "language_model": 2e-4 if request.lora else 2e-5},
