@@ -178,7 +178,7 @@ def test_the_recipes_are_listed():
         (("finetune", "--data", "FILE"), "finetune begins from a model"),
         (("finetune", "--model", "MODEL"), "learns from your own data"),
         (
-            ("finetune", "--model", "MODEL", "--data", "FILE", "--batch-size", "9", "--set", "a=1"),
+            ("finetune", "--model", "MODEL", "--data", "FILE", "--batch-size", "2", "--set", "a=1"),
             "there is no a",
         ),
         (("finetune", "--model", "MODEL", "--data", "align=FILE"), "no stage align; its stages are tune"),
