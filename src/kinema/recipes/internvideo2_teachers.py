@@ -4,6 +4,7 @@ They are as large as the students, so that nothing is read before the first clip
 what is written of a run, needs their names only.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,7 +24,7 @@ from kinema.models.registry import find_checkpoint
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredTeacher:
+class StoredTeacher(ABC):
     """A teacher that is loaded when it is asked for the first time, in float32."""
 
     source: str
@@ -41,6 +42,7 @@ class StoredTeacher:
         self._loaded.to(device)
         return self
 
+    @abstractmethod
     def load(self) -> TeacherModule:
         """Read the weights.
 
@@ -48,7 +50,6 @@ class StoredTeacher:
             WeightsError: if they are not there, not whole, or those of another network.
             ConfigError: if the teacher has fewer layers than are taught.
         """
-        raise NotImplementedError
 
     @cached_property
     def _loaded(self) -> Any:

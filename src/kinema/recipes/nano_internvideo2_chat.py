@@ -18,11 +18,7 @@ import typer
 
 from kinema.datasets.mixture import mixture
 from kinema.datasets.toybox import ToyboxImages, ToyboxText, ToyboxVideos
-from kinema.evaluation.scores import score
-from kinema.evaluation.toybox import CONDITIONS, predict_toybox
 from kinema.hub.card import ModelCard
-from kinema.inference.engine import VideoLanguageModel
-from kinema.inference.load import load
 from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
 from kinema.models.internvideo2.chat_checkpoint import save_chat
 from kinema.models.internvideo2.chat_processor import MODEL_FRAMES, ChatProcessor, ChatProcessorConfig
@@ -38,6 +34,7 @@ from kinema.recipes.nano_internvideo2 import train_nano_stage1, train_nano_stage
 from kinema.recipes.nano_internvideo2_parts import settings, train_nano_parts
 from kinema.recipes.nano_internvideo2_sizes import PATCH_SIZE, SIDE, WIDTH
 from kinema.recipes.nano_languagebind import NanoRun
+from kinema.recipes.nano_scores import nano_score_lines
 from kinema.recipes.nano_sentence_pieces import learn_pieces
 from kinema.recipes.nano_tokenizer import toybox_texts
 from kinema.training.init import init_weights
@@ -194,15 +191,8 @@ def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, tr
     folder = out_dir / "model"
     if train:
         folder = train_nano_chat(NanoRun(out_dir=out_dir, scale=scale, seed=seed))
-    model = load(folder)
-    assert isinstance(model, VideoLanguageModel)
-    conditions = [condition for condition in CONDITIONS if condition.name in ("test", "blind")]
-    predictions = [
-        answer for condition in conditions for answer in predict_toybox(model, condition, num_clips=clips)
-    ]
-    for name, scores in score(predictions).items():
-        kinds = "  ".join(f"{kind} {share:.0%}" for kind, share in sorted(scores.by_kind.items()))
-        typer.echo(f"{name:6} {scores.accuracy:.1%} of {scores.num_questions} questions: {kinds}")
+    for line in nano_score_lines(folder, clips):
+        typer.echo(line)
 
 
 if __name__ == "__main__":

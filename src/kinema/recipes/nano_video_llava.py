@@ -16,11 +16,7 @@ import typer
 
 from kinema.datasets.mixture import mixture
 from kinema.datasets.toybox import ToyboxImages, ToyboxText, ToyboxVideos
-from kinema.evaluation.scores import score
-from kinema.evaluation.toybox import CONDITIONS, predict_toybox
 from kinema.hub.card import ModelCard
-from kinema.inference.engine import VideoLanguageModel
-from kinema.inference.load import load
 from kinema.models.languagebind.checkpoint import load_vision_encoder
 from kinema.models.languagebind.config import NUM_FRAMES, Modality
 from kinema.models.video_llava import checkpoint
@@ -33,6 +29,7 @@ from kinema.modules.vision.clip import CLIPVision
 from kinema.processors.clip_pixels import CLIPPixelsConfig
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.recipes.nano_languagebind import SIDE, NanoRun, train_nano_languagebind
+from kinema.recipes.nano_scores import nano_score_lines
 from kinema.recipes.nano_sentence_pieces import nano_sentence_pieces
 from kinema.training.init import init_weights
 from kinema.training.loop import train
@@ -163,15 +160,8 @@ def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, tr
     folder = out_dir / "model"
     if train:
         folder = train_nano_video_llava(NanoRun(out_dir=out_dir, scale=scale, seed=seed))
-    model = load(folder)
-    assert isinstance(model, VideoLanguageModel)
-    conditions = [condition for condition in CONDITIONS if condition.name in ("test", "blind")]
-    predictions = [
-        answer for condition in conditions for answer in predict_toybox(model, condition, num_clips=clips)
-    ]
-    for name, scores in score(predictions).items():
-        kinds = "  ".join(f"{kind} {share:.0%}" for kind, share in sorted(scores.by_kind.items()))
-        typer.echo(f"{name:6} {scores.accuracy:.1%} of {scores.num_questions} questions: {kinds}")
+    for line in nano_score_lines(folder, clips):
+        typer.echo(line)
 
 
 if __name__ == "__main__":
