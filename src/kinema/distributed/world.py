@@ -7,6 +7,8 @@ them together. A process that was started alone is rank 0 of a world of 1.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from itertools import count
 
 import torch
 import torch.distributed as dist
@@ -51,12 +53,36 @@ def joined_world(device: torch.device | str) -> Iterator[None]:
     if _is_joined() or launched_size() == 1:
         yield
         return
-    dist.init_process_group("nccl" if torch.device(device).type == "cuda" else "gloo")
+    backend = "nccl" if torch.device(device).type == "cuda" else "gloo"
+    dist.init_process_group(backend, store=_next_store(), rank=_number("RANK"), world_size=launched_size())
     try:
         yield
         dist.barrier()  # who leaves while another still sends makes that one abort
     finally:
         dist.destroy_process_group()
+
+
+_joins = count()
+
+
+def _next_store() -> dist.Store:
+    """Where processes find each other this time.
+
+    Each time they join they write under a name of its own: what an earlier time left there would lead a fast
+    process to places where nobody listens any more, and all would wait for ever.
+    """
+    return dist.PrefixStore(f"join{next(_joins)}", _store(os.environ["MASTER_ADDR"], _number("MASTER_PORT")))
+
+
+@cache
+def _store(address: str, port: int) -> dist.Store:
+    """Kept, for it is gone for all when the first process lets go of it."""
+    store, _, _ = next(iter(dist.rendezvous("env://")))
+    return store
+
+
+def _number(name: str) -> int:
+    return int(os.environ[name])
 
 
 def _is_joined() -> bool:
