@@ -1,7 +1,12 @@
+import re
+
 import numpy as np
 
 from kinema.datasets.toybox_films import ToyboxFilms, film_captions
 from kinema.processors.messages import AudioPart, VideoPart
+from kinema.toybox import make_scene
+from kinema.toybox.speaking import remark
+from kinema.toybox.vocabulary import place_at
 
 
 def sample(**settings):
@@ -40,3 +45,24 @@ def test_captions_of_a_scene_are_those_of_its_film():
     talk = films.film(scene, np.random.default_rng(4))
     texts = [message.text for message in talk.messages if message.role == "assistant"]
     assert texts == list(film_captions(scene).values())
+
+
+def test_what_is_said_follows_what_is_seen_and_changes_no_clip():
+    plain, told = (sample(has_sound=False, has_speech=has_speech) for has_speech in (False, True))
+    seen, said = plain.messages[1].text, told.messages[1].text
+    assert re.fullmatch(re.escape(seen) + r" The \w+ \w+ is at the [a-z ]+\.", said)
+    np.testing.assert_array_equal(media(plain)[0].source.data, media(told)[0].source.data)
+
+
+def test_half_of_what_is_said_is_about_the_film():
+    rng = np.random.default_rng(0)
+    scenes = [make_scene(seed) for seed in range(200)]
+    remarks = [remark(scene, rng) for scene in scenes]
+    about = [
+        any(
+            text == f"The {toy.colour} {toy.shape} is at the {place_at(*toy.position(toy.appear_s))}."
+            for toy in scene.toys
+        )
+        for scene, text in zip(scenes, remarks, strict=True)
+    ]
+    assert 0.4 < np.mean(about) < 0.6

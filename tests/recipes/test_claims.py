@@ -1,15 +1,17 @@
 """The laboratory at a thousandth of its size: nothing is done twice, and arms differ in what they say."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from kinema.datasets.toybox import ToyboxImages
-from kinema.recipes.claims import video_llava, videollama3
+from kinema.recipes.claims import internvideo2, video_llava, videollama3
 from kinema.recipes.claims.lab import Claim, Experiment, Outcome, outcomes, run_trial, spread
 from kinema.recipes.claims.report import as_table, plot
 from kinema.recipes.claims.run import EXPERIMENTS
+from kinema.recipes.nano_internvideo2_parts import train_nano_parts
 from kinema.recipes.nano_languagebind import NanoRun
 
 CLAIM = Claim(name="sugar", paper="Cake, 1", with_it=("sweet", "taste"), without=("plain", "taste"))
@@ -82,3 +84,23 @@ def test_an_arm_of_videollama3_is_trained_and_asked(tmp_path, monkeypatch):
     assert {"test", "no pruning", "unseen sizes", "tokens", "all tokens"} == set(scores)
     assert 0 < scores["tokens"] < scores["all tokens"] == 1
     assert json.loads((tmp_path / "videollama3/scores/one_size_seed0.json").read_text()) == scores
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_arm_of_internvideo2_is_told_what_is_said_and_asked_for_films(
+    internvideo2_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(internvideo2, "NUM_FILMS", 40)
+    monkeypatch.setattr(internvideo2, "NUM_GALLERIES", 1)
+    experiment, home = EXPERIMENTS["internvideo2"], tmp_path / "internvideo2"
+    run = replace(internvideo2_run, out_dir=tmp_path)
+    parts = train_nano_parts(internvideo2_run)
+    shutil.copytree(parts, home / "parts")
+    experiment.prepare(run, range(1))
+    scores = {arm: run_trial(run, experiment, arm, 0) for arm in ("told", "hearing")}
+    for claim in experiment.claims:
+        for arm, measure in (claim.with_it, claim.without):
+            assert arm not in scores or 0 <= scores[arm][measure] <= 1
+    assert "heard" in scores["hearing"]
+    assert "heard" not in scores["told"]
+    assert (home / "seed0/told_4_0.json").exists()

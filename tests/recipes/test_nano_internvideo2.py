@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import kinema
+from kinema.datasets.toybox_films import ToyboxFilms
 from kinema.models.internvideo2.stage2_checkpoint import load_stage2
 from kinema.models.internvideo2.vision_checkpoint import load_student, load_tower
 from kinema.recipes.nano_internvideo2 import (
@@ -73,7 +74,7 @@ def test_stage_2_starts_from_the_eyes_of_stage_1_the_words_and_the_ears(parts, s
 
 def test_the_masked_step_leaves_the_ears_and_the_unmasked_one_the_eyes(parts):
     run, tokenizer = NanoRun(out_dir=Path("unused")), load_pieces(parts)
-    masked, unmasked = (stage(run, tokenizer, hears=True) for stage in (masked_stage, unmasked_stage))
+    masked, unmasked = (stage(run, tokenizer, ToyboxFilms()) for stage in (masked_stage, unmasked_stage))
     eyes, ears = "vision_encoder.vision_encoder", "hearing.audio_encoder"
     assert {eyes, ears} & masked.learning_rates.keys() == {eyes}
     assert {eyes, ears} & unmasked.learning_rates.keys() == {ears}
@@ -83,7 +84,8 @@ def test_the_masked_step_leaves_the_ears_and_the_unmasked_one_the_eyes(parts):
 @pytest.mark.parametrize("stage", [masked_stage, unmasked_stage])
 def test_video_weighs_three_times_as_much_as_sound_where_there_is_sound(parts, stage):
     run, tokenizer = NanoRun(out_dir=Path("unused")), load_pieces(parts)
-    hearing, seeing = (stage(run, tokenizer, hears=hears).loss.weights for hears in (True, False))
+    films = (ToyboxFilms(has_sound=has_sound) for has_sound in (True, False))
+    hearing, seeing = (stage(run, tokenizer, each).loss.weights for each in films)
     assert seeing == {"vtc": 1, "vtm": 4, "mlm": 1}
     assert hearing.items() >= {"vtc": 3, "vtm": 12, "mlm": 3, "avtc": 1, "avtm": 4, "avmlm": 1}.items()
 

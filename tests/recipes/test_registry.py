@@ -43,4 +43,4 @@ def test_every_nano_recipe_with_a_command_of_its_own_is_a_twin_or_measures_one()
     runnable = {
         path.stem for path in folder.glob("nano*.py") if '__name__ == "__main__"' in path.read_text("utf-8")
     }
-    assert runnable - set(registry.TWINS) <= {"nano_internvideo2_claims", "nano_distant"}
+    assert runnable - set(registry.TWINS) <= {"nano_distant"}

@@ -9,6 +9,7 @@ from kinema.media.frames import FrameBatch
 from kinema.processors.messages import AudioPart, Conversation, Message, Part, TextPart, VideoPart
 from kinema.toybox import Scene, make_scene, short_caption
 from kinema.toybox.sounding import dub, heard_caption
+from kinema.toybox.speaking import remark
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,13 +17,15 @@ class ToyboxFilms:
     """A clip, by frames from its first to its last, with its sound or without.
 
     With sound there are three captions: ``video`` of what is seen, ``audio`` of what is heard, ``avs`` of
-    both; without, ``video`` alone. A number and a generator give the same clip either way.
+    both; without, ``video`` alone. A number and a generator give the same clip in any case.
     """
 
     num_frames: int = 4
     side: int = 84
     """Height and width in pixels."""
     has_sound: bool = True
+    has_speech: bool = False
+    """Whether captions of what is seen go on with what a speaker says (``toybox.speaking``)."""
     split: str = "train"
 
     def scene(self, rng: np.random.Generator) -> Scene:
@@ -40,6 +43,8 @@ class ToyboxFilms:
         frames = as_filmed(scene.render(times_s), rng)
         clip = VideoPart(source=FrameBatch(data=frames, pts_s=times_s, duration_s=scene.duration_s))
         captions = film_captions(scene)
+        if self.has_speech:
+            captions["video"] = f"{captions['video']} {remark(scene, rng)}"
         if not self.has_sound:
             return _captioned((clip,), {"video": captions["video"]})
         return _captioned((clip, AudioPart(source=scene.sound())), captions)

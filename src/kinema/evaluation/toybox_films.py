@@ -19,6 +19,7 @@ from kinema.inference.rerank import rerank
 from kinema.models.internvideo2.stage2 import InternVideo2Stage2, MediaFeatures, TextFeatures
 from kinema.models.internvideo2.stage2_processor import Stage2Processor
 from kinema.toybox import Scene
+from kinema.toybox.speaking import remark
 
 _BATCH_SIZE = 32
 _SIDE = 84
@@ -47,12 +48,16 @@ def film_retrieval(
         top_k: films of each query that the match head looks at again.
 
     Returns:
-        ``seen`` by contrast, ``seen, matched`` with the match head; ``heard by eyes``, and of a model that
-        hears ``heard``, ``all`` and ``all, matched``: texts of what is seen and heard, films with sound.
+        ``seen`` by contrast, ``seen, matched`` with the match head; ``seen and said``, by texts that go on
+        with what a speaker says, and the same matched; ``heard by eyes``, and of a model that hears
+        ``heard``, ``all`` and ``all, matched``: texts of what is seen and heard, films with sound.
     """
     films = ToyboxFilms(num_frames=processor.config.num_frames, side=_SIDE, split="test")
     scenes = _scenes(films, num_films, seed)
     captions = [film_captions(scene) for scene in scenes]
+    speaker = np.random.default_rng([seed, num_films, 1])
+    for scene, caption in zip(scenes, captions, strict=True):
+        caption["said"] = f"{caption['video']} {remark(scene, speaker)}"
 
     def read(kind: str) -> TextFeatures:
         text = processor.texts([caption[kind] for caption in captions])
@@ -60,7 +65,11 @@ def film_retrieval(
 
     frames = [scene.render(spread_times(scene, films.num_frames)) for scene in scenes]
     watched = _encoded(model.see, [processor.video(clip) for clip in frames])
-    pairs = {"seen": (watched, read("video")), "heard by eyes": (watched, read("audio"))}
+    pairs = {
+        "seen": (watched, read("video")),
+        "seen and said": (watched, read("said")),
+        "heard by eyes": (watched, read("audio")),
+    }
     if model.hearing is not None:
         heard = _encoded(model.hear, [processor.audio(scene.sound()) for scene in scenes])
         pairs["heard"] = heard, read("audio")
@@ -75,13 +84,6 @@ def film_retrieval(
         name: recall_at(values, matches=same_sound if name.startswith("heard") else None)
         for name, values in scores.items()
     }
-
-
-def chance_of_heard(num_films: int = 200, seed: int = 0) -> float:
-    """How often a film found by chance has the sounds of a text."""
-    scenes = _scenes(ToyboxFilms(split="test"), num_films, seed)
-    texts = [film_captions(scene)["audio"] for scene in scenes]
-    return float(np.mean([texts.count(text) / len(texts) for text in texts]))
 
 
 def _scenes(films: ToyboxFilms, num_films: int, seed: int) -> list[Scene]:

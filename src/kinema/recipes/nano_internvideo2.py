@@ -92,7 +92,13 @@ def train_nano_stage1(run: NanoRun, parts: Path) -> Path:
 
 
 def train_nano_stage2(
-    run: NanoRun, parts: Path, stage1: Path | None, *, hears: bool = True, name: str = "stage2"
+    run: NanoRun,
+    parts: Path,
+    stage1: Path | None,
+    *,
+    hears: bool = True,
+    has_speech: bool = False,
+    name: str = "stage2",
 ) -> Path:
     """Train eyes, ears and text, unless they are there.
 
@@ -101,6 +107,7 @@ def train_nano_stage2(
         parts: as ``train_nano_parts`` gives it.
         stage1: what the eyes start from; None to start them from nothing.
         hears: whether the model has ears.
+        has_speech: whether captions of films go on with what is said in them.
         name: of the folder.
 
     Returns:
@@ -112,7 +119,8 @@ def train_nano_stage2(
         model = start_nano_stage2(run.seed, parts, stage1, hears=hears)
         processor = nano_processor(tokenizer)
         torch.manual_seed(run.seed)
-        stages = [masked_stage(run, tokenizer, hears=hears), unmasked_stage(run, tokenizer, hears=hears)]
+        films = ToyboxFilms(num_frames=STAGE2_FRAMES, side=SIDE, has_sound=hears, has_speech=has_speech)
+        stages = [masked_stage(run, tokenizer, films), unmasked_stage(run, tokenizer, films)]
         train(model, AlignedProcessor(processor), stages, settings(run, f"train_{name}"))
         save_stage2(model, processor, folder, card=_card())
     return folder
@@ -163,36 +171,36 @@ def student_stage(run: NanoRun, clip_teacher: Teacher, mae_teacher: Teacher) -> 
     )
 
 
-def masked_stage(run: NanoRun, tokenizer: BertTokenizer, *, hears: bool) -> Stage:
+def masked_stage(run: NanoRun, tokenizer: BertTokenizer, films: ToyboxFilms) -> Stage:
     """The published first step, with the ears frozen.
 
     Half of a film's patches are hidden, not 80 %: of 144 that would leave too few to show a toy.
     """
-    terms = published2.VIDEO_TERMS + (published2.AUDIO_VIDEO_TERMS if hears else ())
+    terms = published2.VIDEO_TERMS + (published2.AUDIO_VIDEO_TERMS if films.has_sound else ())
     loss = Alignment(
-        weights=_weights(terms, hears=hears),
+        weights=_weights(terms, hears=films.has_sound),
         captions=published2.CAPTIONS,
         masking=word_masking(tokenizer),
         video_mask_ratio=0.5,
     )
-    parts = published2.READING + (published2.HEARING if hears else ())
+    parts = published2.READING + (published2.HEARING if films.has_sound else ())
     rates = dict.fromkeys(published2.EYES, 1e-3) | _rates(parts)
-    return _alignment_stage(run, "masked", rates, run.steps(300), loss, hears=hears)
+    return _alignment_stage(run, "masked", rates, run.steps(300), loss, films)
 
 
-def unmasked_stage(run: NanoRun, tokenizer: BertTokenizer, *, hears: bool) -> Stage:
+def unmasked_stage(run: NanoRun, tokenizer: BertTokenizer, films: ToyboxFilms) -> Stage:
     """The published second step: all patches, the eyes frozen; sound is matched with text, too."""
     heard_terms = published2.AUDIO_TERMS + published2.AUDIO_VIDEO_TERMS
-    terms = published2.VIDEO_TERMS + (heard_terms if hears else ())
+    terms = published2.VIDEO_TERMS + (heard_terms if films.has_sound else ())
     loss = Alignment(
-        weights=_weights(terms, hears=hears),
+        weights=_weights(terms, hears=films.has_sound),
         captions=published2.CAPTIONS,
         masking=word_masking(tokenizer),
         video_mask_ratio=0.0,
         image_mask_ratio=0.0,
     )
-    parts = published2.READING + ((*published2.EARS, *published2.HEARING) if hears else ())
-    return _alignment_stage(run, "unmasked", _rates(parts), run.steps(700), loss, hears=hears)
+    parts = published2.READING + ((*published2.EARS, *published2.HEARING) if films.has_sound else ())
+    return _alignment_stage(run, "unmasked", _rates(parts), run.steps(700), loss, films)
 
 
 def _weights(terms: tuple[str, ...], *, hears: bool) -> dict[str, float]:
@@ -208,11 +216,10 @@ def _rates(parts: tuple[str, ...]) -> dict[str, float]:
 
 
 def _alignment_stage(
-    run: NanoRun, name: str, rates: dict[str, float], num_steps: int, loss: Alignment, *, hears: bool
+    run: NanoRun, name: str, rates: dict[str, float], num_steps: int, loss: Alignment, films: ToyboxFilms
 ) -> Stage:
     """Three batches of films to one of stills; none is seen twice."""
     batch_size = run.rows(24)
-    films = ToyboxFilms(num_frames=STAGE2_FRAMES, side=SIDE, has_sound=hears)
     data = Joined(
         parts=(
             (films, 3 * num_steps * batch_size),
