@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean
 
 from kinema.optional import require
 from kinema.recipes.claims.lab import Outcome, spread
+
+_WITH, _WITHOUT = "#2a9d8f", "#8d99a6"
 
 
 def as_table(found: Sequence[Outcome]) -> str:
@@ -27,24 +30,33 @@ def as_table(found: Sequence[Outcome]) -> str:
 
 
 def plot(found: Sequence[Outcome], path: Path) -> None:
-    """Draw the differences in points, a dot a seed and a bar for their mean.
+    """Draw each claim as a line from the mean without to the mean with it, a small dot a seed.
 
     Raises:
         MissingExtraError: if matplotlib is not installed.
     """
     pyplot = require("matplotlib.pyplot", "train")
-    figure, axes = pyplot.subplots(figsize=(8, 0.8 + 0.45 * len(found)), layout="constrained")
-    places = range(len(found))
-    means = [100 * sum(outcome.differences) / len(outcome.differences) for outcome in found]
-    colours = ["#2a9d8f" if value > 0 else "#e76f51" for value in means]
-    axes.barh(places, means, color=colours, alpha=0.6)
-    for place, outcome in zip(places, found, strict=True):
-        points = [100 * value for value in outcome.differences]
-        axes.plot(points, [place] * len(points), "o", color="#264653", markersize=4)
-    axes.axvline(0, color="#264653", linewidth=0.8)
-    axes.set_yticks(list(places), [outcome.claim.name for outcome in found])
-    axes.invert_yaxis()
-    axes.set_xlabel("points gained; a dot is a seed, the bar their mean")
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.42 * len(found)), layout="constrained")
+    for place, outcome in enumerate(found):
+        sides = {_WITHOUT: outcome.without, _WITH: outcome.with_it}
+        means = {colour: 100 * mean(shares) for colour, shares in sides.items()}
+        axes.plot(list(means.values()), [place, place], color="#b8c0c8", linewidth=2, zorder=1)
+        for colour, shares in sides.items():
+            axes.scatter(
+                [100 * share for share in shares], [place] * len(shares), s=9, color=colour, alpha=0.6
+            )
+            axes.scatter(means[colour], place, s=48, color=colour, zorder=2)
+        gained = spread(outcome.differences, is_difference=True)
+        axes.text(101, place, gained, va="center", fontsize=9)
+    names = [f"{outcome.claim.name}  ({outcome.claim.paper})" for outcome in found]
+    axes.set_yticks(range(len(found)), names, fontsize=9)
+    axes.set(xlim=(0, 100), ylim=(len(found) - 0.5, -0.5), xlabel="%; beside each line the points gained")
+    for colour, label in ((_WITH, "with it"), (_WITHOUT, "without")):
+        axes.scatter([], [], s=48, color=colour, label=label)
+    figure.legend(loc="outside upper right", ncols=2, frameon=False)
+    axes.grid(axis="x", color="#eceff1")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(left=False)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)

@@ -5,6 +5,7 @@ share the work, a trial each; nothing of a trial depends on another.
 """
 
 import logging
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context, set_start_method
 from pathlib import Path
@@ -18,6 +19,8 @@ from kinema.recipes.claims import internvideo2, video_llava, videollama3
 from kinema.recipes.claims.lab import Experiment, outcomes, run_trial, trial_file
 from kinema.recipes.claims.report import as_table, plot
 from kinema.recipes.nano_languagebind import NanoRun
+
+_LOG = logging.getLogger(__name__)
 
 EXPERIMENTS = {
     each.name: each for each in (videollama3.EXPERIMENT, video_llava.EXPERIMENT, internvideo2.EXPERIMENT)
@@ -79,5 +82,7 @@ def _prepare(run: NanoRun, experiment: str, seeds: int) -> None:
 
 
 def _trial(run: NanoRun, experiment: str, arm: str, seed: int) -> None:
-    logging.getLogger(__name__).info("%s, %s, seed %d", experiment, arm, seed)
+    begun_s = time.process_time()
     run_trial(run, EXPERIMENTS[experiment], arm, seed)
+    minutes = (time.process_time() - begun_s) / 60
+    _LOG.info("%s, %s, seed %d: %.1f minutes of a processor", experiment, arm, seed, minutes)
