@@ -1,7 +1,9 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from command_line import run
 
@@ -85,6 +87,61 @@ def test_a_plan_counts_updates_alone_as_learning(records, model_folder, tmp_path
     )
     assert whole["name"] == updates["name"] == "language_model"
     assert updates["num_parameters"] < whole["num_parameters"]
+
+
+@pytest.fixture(scope="module")
+def trained_beside_four_bits(records, model_folder, tmp_path_factory):
+    """The folder of a run of two steps."""
+    pytest.importorskip("bitsandbytes", reason="weights in four bits need the extra 'qlora'")
+    out = tmp_path_factory.mktemp("runs") / "packed"
+    rate = "stage.tune.learning_rates.language_model=0.1"
+    outcome = finetune(records, model_folder, out, "--qlora", "--set", rate, "--set", "run.save_every=1")
+    assert outcome.exit_code == 0, outcome.stderr
+    return out
+
+
+def test_updates_learned_beside_four_bits_become_a_model_that_answers(
+    trained_beside_four_bits, model_folder, clip
+):
+    before = load_model(model_folder).model.state_dict()
+    after = load_model(trained_beside_four_bits / "tune").model.state_dict()
+    assert before.keys() == after.keys()
+    assert {value.dtype for value in after.values()} == {torch.float32}
+    moved = {name for name in before if not before[name].equal(after[name])}
+    matrices = {name.split(".")[-2] for name in moved if name.startswith("language_model.")}
+    assert matrices == {"qkv", "out", "gate_up", "down"}
+    answer = run("ask", clip, "Seen?", "--model", trained_beside_four_bits / "tune", "--max-new-tokens", 2)
+    assert answer.exit_code == 0
+
+
+def test_a_run_beside_four_bits_goes_on_from_its_checkpoint(trained_beside_four_bits, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(trained_beside_four_bits, broken, ignore=shutil.ignore_patterns("tune", "*step00000002"))
+    assert [path.name for path in (broken / "checkpoints").iterdir()] == ["stage0-step00000001"]
+    outcome = run("train", broken / "run.yaml")
+    assert outcome.exit_code == 0, outcome.stderr
+    whole, resumed = (
+        load_model(out / "tune").model.state_dict() for out in (trained_beside_four_bits, broken)
+    )
+    assert all(whole[name].equal(resumed[name]) for name in whole)
+
+
+def test_a_plan_beside_four_bits_needs_less_memory_and_learns_as_much(records, model_folder, tmp_path):
+    pytest.importorskip("bitsandbytes", reason="weights in four bits need the extra 'qlora'")
+    whole, packed = (
+        finetune(records, model_folder, tmp_path, "--dry-run", "--json", flag).document["stages"][0]
+        for flag in ("--lora", "--qlora")
+    )
+    assert packed["parts"] == whole["parts"]
+    assert packed["memory_bytes"]["1"]["weights"] < whole["memory_bytes"]["1"]["weights"]
+
+
+def test_weights_in_four_bits_are_not_sharded(records, model_folder, tmp_path):
+    outcome = finetune(
+        records, model_folder, tmp_path, "--dry-run", "--qlora", "--set", "run.shard=[language_model]"
+    )
+    assert outcome.exit_code != 0
+    assert "weights in 4 bits cannot be sharded, and run.shard is language_model" in outcome.stderr
 
 
 def test_updates_of_a_recipe_that_has_its_own_are_refused():

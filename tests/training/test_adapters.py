@@ -1,6 +1,7 @@
 """Updates by peft: where they go, what learns, and who can read them."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,14 +165,10 @@ def test_updates_upon_updates_and_none_at_all_are_refused(tmp_path):
         save_adapter(small_videollama3(), KeyMap("none", ()), tmp_path / "adapter")
 
 
-def test_four_bits_ask_for_their_library():
-    try:
-        import bitsandbytes  # noqa: F401
-    except ImportError:
-        with pytest.raises(MissingExtraError, match="pip install bitsandbytes"):
-            add_adapter(small_videollama3(), Adapter(parts=("language_model",), base_bits=4))
-    else:
-        pytest.skip("bitsandbytes is installed")
+def test_four_bits_ask_for_their_library(monkeypatch):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as if it were not installed
+    with pytest.raises(MissingExtraError, match=r"pip install 'kinema\[qlora\]'"):
+        add_adapter(small_videollama3(), Adapter(parts=("language_model",), base_bits=4))
 
 
 def test_merged_tensors_are_those_of_a_merged_model_and_leave_the_updates():

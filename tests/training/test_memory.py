@@ -113,6 +113,20 @@ def test_of_a_part_with_updates_these_alone_have_states():
     assert (found.gradients, found.optimizer) == (updates, 2 * updates)
 
 
+def test_weights_in_four_bits_take_nine_sixteenths_of_a_byte_and_one_is_unpacked_at_a_time():
+    pytest.importorskip("bitsandbytes", reason="weights in four bits need the extra 'qlora'")
+    plan, tokens, found = stage({"language_model": 1e-4}), {"language_model": NUM_TOKENS}, {}
+    for bits in (None, 4):
+        with torch.device("meta"):
+            model = small_model()
+        add_adapter(model, Adapter(parts=("language_model",), rank=2, base_bits=bits))
+        (found[bits],) = forecast_training(model, plan, RUN, tokens=tokens, labelled=0, devices=(1,)).rows
+    matrices = 6 * 64 * (128 + 64 + 320 + 160)
+    assert found[None].weights - found[4].weights == matrices * (4 - 9 / 16)
+    assert found[4].work - found[None].work == 64 * 320 * 4
+    assert found[4].activations == found[None].activations
+
+
 def test_logits_count_as_floats_as_logarithms_and_as_gradients():
     (found,) = forecast_small(ALL, RUN, labelled=10**6)
     assert found.work == 3 * 4 * 32 * 10**6

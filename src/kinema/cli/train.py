@@ -83,6 +83,9 @@ class HowOptions:
     lora: Annotated[
         bool, _option("--lora", help="The language model learns low-rank updates alone.", panel="Run")
     ] = False
+    qlora: Annotated[
+        bool, _option("--qlora", help="As --lora, and the weights beside them lie in 4 bits.", panel="Run")
+    ] = False
     set: Annotated[
         list[str] | None,
         _option(
@@ -181,8 +184,9 @@ def _request(found: "Recipe", start: StartOptions, data: DataOptions, how: HowOp
         parts=parts_of(start.part),
         batch_size=data.batch_size,
         epochs=data.epochs,
-        lora=how.lora,
-        half_base=how.lora and _device(how, has_data=bool(data.data)).startswith("cuda"),
+        lora=how.lora or how.qlora,
+        base_bits=4 if how.qlora else None,
+        half_base=(how.lora or how.qlora) and _device(how, has_data=bool(data.data)).startswith("cuda"),
         seed=42 if how.seed is None else how.seed,
     )
 
@@ -227,6 +231,7 @@ def _run(found: "Recipe", out: Path, how: HowOptions, request: "Request") -> "Ru
     run = run_here(out, device, 2 if how.workers is None else how.workers, request.seed)
     if run.device.startswith("cuda"):
         run = replace(run, **found.on_gpus)
+        run = run if request.base_bits is None else replace(run, shard=())  # what is packed is never spread
     return run if how.at_once is None else replace(run, max_samples_at_once=how.at_once)
 
 
@@ -238,7 +243,7 @@ def _again(
     from kinema.recipes.run_file import RunFile
     from kinema.recipes.settings import restored
 
-    if start != StartOptions() or data != DataOptions() or how.lora or how.seed is not None:
+    if start != StartOptions() or data != DataOptions() or how.lora or how.qlora or how.seed is not None:
         raise ConfigError(
             f"{path} says what the run starts from and learns from; edit it, or change settings with --set."
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kinema.distributed.world import joined_world, own_device, rank
 from kinema.inference.load import choose_device
-from kinema.recipes.lora import merged, with_updates
+from kinema.recipes.lora import expect_holdable, merged, with_updates
 from kinema.recipes.recipe import Recipe, Request
 from kinema.recipes.run_file import write_run_file
 from kinema.training.loop import train
@@ -28,8 +28,10 @@ def carry_out(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Ru
 
     Raises:
         ConfigError: if there is nothing to start from, or the folder holds another run.
+        MissingExtraError: if the request needs a package that is not installed.
     """
     recipe.expect_start(request)
+    expect_holdable(request, run)
     with joined_world(run.device):
         if rank() == 0:
             write_run_file(run.out_dir, recipe.name, request, stages, run)

@@ -1,4 +1,4 @@
-"""Low-rank updates for any recipe: what ``--lora`` asks for.
+"""Low-rank updates for any recipe: what ``--lora`` asks for, and ``--qlora`` beside weights in four bits.
 
 The language model gets updates beside all linear layers of its stack, as the published options do
 (DAMO-NLP-SG/VideoLLaMA3 at 05cee23, ``scripts``), and nothing else of the model does.
@@ -14,11 +14,30 @@ from kinema.errors import ConfigError
 from kinema.models.loaded import Loaded
 from kinema.recipes.recipe import Request
 from kinema.training.adapters import Adapter, add_adapter, merged_tensors
+from kinema.training.four_bits import four_bit_library
 from kinema.training.optimizer import find_parts
+from kinema.training.run import RunConfig
 from kinema.training.stage import Stage
 
 PART = "language_model"
 UPDATES = Adapter(parts=(PART,), rank=64, alpha=16.0, dropout=0.05)
+
+
+def expect_holdable(request: Request, run: RunConfig) -> None:
+    """Raise where weights that are asked for in four bits cannot be held so, before anything is read.
+
+    Raises:
+        ConfigError: if the run spreads them over processes.
+        MissingExtraError: if what holds them is not installed.
+    """
+    if request.base_bits is None:
+        return
+    if run.shard:
+        raise ConfigError(
+            f"weights in 4 bits cannot be sharded, and run.shard is {', '.join(run.shard)}: every process "
+            "holds them whole with --set run.shard=[], or --lora in place of --qlora keeps them as they are."
+        )
+    four_bit_library()
 
 
 def with_updates(model: nn.Module, request: Request, stages: Sequence[Stage]) -> None:
@@ -38,7 +57,7 @@ def with_updates(model: nn.Module, request: Request, stages: Sequence[Stage]) ->
         raise ConfigError(f"--lora is for the {PART}, and no stage of this run trains it; leave it out.")
     if PART not in dict(model.named_children()):
         raise ConfigError(f"--lora is for the {PART}, and this model has none.")
-    add_adapter(model, UPDATES, seed=request.seed)
+    add_adapter(model, replace(UPDATES, base_bits=request.base_bits), seed=request.seed)
     for stage in stages:
         for parameters in find_parts(model, stage.learning_rates).values():
             for parameter in parameters:
@@ -46,15 +65,13 @@ def with_updates(model: nn.Module, request: Request, stages: Sequence[Stage]) ->
 
 
 def merged(loaded: Loaded[Any, Any], whole: nn.Module) -> Loaded[Any, Any]:
-    """A model with its updates folded in, in one dtype; the one that learns keeps them.
+    """A model with its updates folded in, on the host; the one that learns keeps them.
 
     Args:
         loaded: has updates.
-        whole: the same model without updates, on the meta device.
+        whole: the same model without updates, on the meta device in the dtype that is wanted.
     """
-    dtype = next(
-        parameter.dtype for name, parameter in loaded.model.named_parameters() if "base_layer" in name
-    )
-    tensors = {name: tensor.to(dtype) for name, tensor in merged_tensors(loaded.model).items()}
+    dtype = next(whole.parameters()).dtype
+    tensors = {name: tensor.to("cpu", dtype) for name, tensor in merged_tensors(loaded.model).items()}
     whole.load_state_dict(tensors, assign=True)
     return replace(loaded, model=whole)

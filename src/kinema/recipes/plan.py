@@ -12,7 +12,7 @@ from kinema.datasets.joined import Joined
 from kinema.datasets.mixture import Source
 from kinema.processors.labels import IGNORE_INDEX
 from kinema.processors.prepared import PreparedConversation
-from kinema.recipes.lora import with_updates
+from kinema.recipes.lora import expect_holdable, with_updates
 from kinema.recipes.published_data import DataGroup
 from kinema.recipes.recipe import Recipe, Request, SampleSize
 from kinema.recipes.settings import plain
@@ -84,8 +84,9 @@ def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Run
     sample of each stage.
 
     Raises:
-        ConfigError: if a stage names a part that the model has not.
+        ConfigError: if a stage names a part that the model has not, or the request and the run do not agree.
     """
+    expect_holdable(request, run)
     model = recipe.outline(request).model
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     if request.lora:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -48,7 +48,17 @@ class Request:
     """Whether the language model learns by low-rank updates beside its weights, see ``recipes.lora``."""
     half_base: bool = False
     """Whether what does not learn then is held in bfloat16, half the memory."""
+    base_bits: Literal[4] | None = None
+    """Four bits for the weights that have updates beside them (QLoRA); None keeps these as they are read."""
     seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.base_bits not in (None, 4):
+            raise ConfigError(
+                f"weights are held in 4 bits or as they are read, not in {self.base_bits} bits."
+            )
+        if self.base_bits is not None and not self.lora:
+            raise ConfigError("weights in 4 bits stand still, so base_bits=4 needs the updates of lora=True.")
 
     @property
     def dtype(self) -> torch.dtype:

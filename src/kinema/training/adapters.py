@@ -15,11 +15,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kinema.errors import ConfigError, MissingExtraError
+from kinema.errors import ConfigError
 from kinema.hub.keymap import KeyMap
 from kinema.hub.lora import factors_in_layout
 from kinema.hub.write import new_folder
 from kinema.optional import require
+from kinema.training.four_bits import hold_in_four_bits, unpacked
 from kinema.training.parts import inside
 
 _NAME = "default"
@@ -41,8 +42,8 @@ class Adapter:
     """Linear layers inside the parts, by the ends of their names, such as ``attention.qkv``; or all of them
     but heads over a vocabulary."""
     base_bits: Literal[4] | None = None
-    """Four bits for the frozen weights of these layers (QLoRA, arXiv 2305.14314) by ``bitsandbytes``, on a
-    GPU and unsharded; None keeps them as they are."""
+    """Four bits for the frozen weights of these layers (QLoRA), see ``training.four_bits``, which then cannot
+    be sharded; None keeps them as they are."""
 
     def __post_init__(self) -> None:
         if self.rank < 1 or not 0 <= self.dropout < 1 or not self.parts or not self.targets:
@@ -72,7 +73,7 @@ def add_adapter(model: nn.Module, adapter: Adapter, *, seed: int = 0) -> tuple[s
         raise ConfigError("the model has updates already; merge them before it gets others.")
     names = find_targets(model, adapter)
     if adapter.base_bits is not None:
-        _hold_in_four_bits(model, names)
+        hold_in_four_bits(model, names)
     config = peft.LoraConfig(
         r=adapter.rank, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, target_modules=list(names)
     )
@@ -116,16 +117,16 @@ def find_targets(model: nn.Module, adapter: Adapter) -> tuple[str, ...]:
 def merge_adapter(model: nn.Module) -> int:
     """Fold every update into its weight, in place; names are then as they were without.
 
+    A weight held in four bits is unpacked, rounded as it was when the update was learned beside it, and has
+    the dtype again that it had before.
+
     Returns:
         How many layers had one.
-
-    Raises:
-        ConfigError: if weights are held in four bits, which updates cannot be added to.
     """
     layers = dict(_adapted(model))
     for name, layer in layers.items():
-        base = layer.get_base_layer()
-        base.register_parameter("weight", nn.Parameter(_merged_weight(name, layer)))
+        base = unpacked(layer.get_base_layer())
+        base.register_parameter("weight", nn.Parameter(_merged_weight(layer)))
         model.set_submodule(name, base)
     if layers:
         del model.peft_config
@@ -135,11 +136,10 @@ def merge_adapter(model: nn.Module) -> int:
 def merged_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The tensors that a model would have after ``merge_adapter``, by their names; it keeps its updates.
 
-    Raises:
-        ConfigError: as ``merge_adapter``.
+    Those that updates are folded into lie on the host, since a device need not have room for them twice.
     """
-    tensors = _plain_tensors(model)
-    return tensors | {f"{name}.weight": _merged_weight(name, layer) for name, layer in _adapted(model)}
+    merged = {f"{name}.weight": _merged_weight(layer).cpu() for name, layer in _adapted(model)}
+    return _plain_tensors(model) | merged
 
 
 def save_adapter(model: nn.Module, keymap: KeyMap, folder: Path, *, base: str | None = None) -> None:
@@ -183,21 +183,17 @@ def _adapted(model: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 @torch.no_grad()
-def _merged_weight(name: str, layer: Any) -> Tensor:
-    weight = layer.get_base_layer().weight
-    if not weight.is_floating_point():
-        raise ConfigError(
-            f"{name} is held in {weight.dtype}: save the adapter, and read it with the model that it was "
-            "trained on."
-        )
+def _merged_weight(layer: Any) -> Tensor:
+    weight = unpacked(layer.get_base_layer()).weight
     merged: Tensor = weight.float() + layer.get_delta_weight(_NAME).float()
     return merged.to(weight.dtype)
 
 
 def _plain_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """Of the model without updates, by their names there."""
+    """Of the model without updates, by their names there; without what is kept beside packed weights."""
     named = model.state_dict().items()
-    return {name.replace(".base_layer.", "."): value for name, value in named if ".lora_" not in name}
+    kept = {name: value for name, value in named if ".lora_" not in name and ".weight." not in name}
+    return {name.replace(".base_layer.", "."): value for name, value in kept.items()}
 
 
 def _ends(name: str, target: str) -> bool:
@@ -210,29 +206,6 @@ def _factors(layer: Any) -> tuple[Tensor, Tensor]:
 
 
 def _plain_shapes(model: nn.Module) -> Mapping[str, tuple[int, ...]]:
-    return {name: tuple(value.shape) for name, value in _plain_tensors(model).items()}
-
-
-def _hold_in_four_bits(model: nn.Module, names: tuple[str, ...]) -> None:
-    """Replace layers by those of bitsandbytes, which pack their weights as they go to the GPU."""
-    try:
-        import bitsandbytes
-    except ImportError as error:
-        raise MissingExtraError(
-            "base_bits=4 needs bitsandbytes and a CUDA GPU: pip install bitsandbytes, or leave base_bits out."
-        ) from error
-    for name in names:
-        layer = model.get_submodule(name)
-        assert isinstance(layer, nn.Linear)
-        packed = bitsandbytes.nn.Linear4bit(
-            layer.in_features,
-            layer.out_features,
-            bias=layer.bias is not None,
-            compute_dtype=torch.bfloat16,
-            quant_type="nf4",
-            device="meta",
-        )
-        packed.weight = bitsandbytes.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4")
-        packed.bias = layer.bias
-        model.set_submodule(name, packed)
-    setattr(model, "is_loaded_in_4bit", True)  # noqa: B010  peft asks; mypy takes attributes for modules
+    shapes = {name: tuple(value.shape) for name, value in _plain_tensors(model).items()}
+    adapted = {f"{name}.weight": (layer.out_features, layer.in_features) for name, layer in _adapted(model)}
+    return shapes | adapted  # a packed weight lies there as a column

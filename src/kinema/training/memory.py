@@ -17,6 +17,7 @@ from kinema.models.footprint import decoder_moments, encoder_moments, fullest
 from kinema.modules.encoder import MLP
 from kinema.modules.language.decoder import CausalSelfAttention, DecoderConfig, GatedMLP
 from kinema.modules.vision.navit import PackedSelfAttention
+from kinema.training.four_bits import held_bytes, unpacked_bytes
 from kinema.training.optimizer import find_parts
 from kinema.training.parts import inside, layers_of
 from kinema.training.precision import dtype_of
@@ -173,7 +174,7 @@ class _Counted:
     def spread_bytes(self, parameters: Iterable[nn.Parameter], share: int) -> int:
         """Of parameters, those that are spread divided by so many devices."""
         return sum(
-            math.ceil(parameter.nbytes / (share if parameter in self.spread else 1))
+            math.ceil(held_bytes(parameter) / (share if parameter in self.spread else 1))
             for parameter in parameters
         )
 
@@ -200,11 +201,12 @@ class _Counted:
         return int(self._config(name).hidden_size)
 
     def work(self, name: str, num_tokens: int) -> int:
-        """Bytes of a layer that works, or learns."""
+        """Bytes of a layer that works, or learns; of its weights in four bits, the largest unpacked."""
         config = self._config(name)
         is_decoder = isinstance(config, DecoderConfig)
         moments = decoder_moments(config, num_tokens) if is_decoder else encoder_moments(config, num_tokens)
-        return fullest(moments) * self.item
+        unpacked = max(map(unpacked_bytes, self.layers[name].parameters()))
+        return fullest(moments) * self.item + unpacked
 
     def head(self, num_labelled: int) -> int:
         """Logits, as floats, as logarithms of shares, and the gradients of these."""
