@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -10,7 +12,7 @@ from kinema.datasets.toybox import ToyboxImages
 from kinema.recipes.claims import internvideo2, video_llava, videollama3
 from kinema.recipes.claims.lab import Claim, Experiment, Outcome, outcomes, run_trial, spread
 from kinema.recipes.claims.report import as_table, plot
-from kinema.recipes.claims.run import EXPERIMENTS
+from kinema.recipes.claims.run import EXPERIMENTS, run_each
 from kinema.recipes.nano_internvideo2_parts import train_nano_parts
 from kinema.recipes.nano_languagebind import NanoRun
 
@@ -41,6 +43,13 @@ def test_a_claim_is_decided_over_the_seeds_that_have_both_arms(tmp_path):
         run_trial(run, cake, arm, seed)
     (outcome,) = outcomes(run, cake, range(3))
     assert (outcome.with_it, outcome.without, outcome.differences) == ((0.5,), (0.25,), (0.25,))
+
+
+def test_no_trial_begins_after_one_has_raised(tmp_path):
+    first, last = tmp_path / "first", tmp_path / "last"
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ValueError, match="sour"):
+        run_each(pool, 1, [first.touch, partial(int, "sour"), last.touch])
+    assert (first.exists(), last.exists()) == (True, False)
 
 
 def test_the_table_tells_mean_and_spread():

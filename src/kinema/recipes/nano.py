@@ -7,7 +7,6 @@ language model learns the toybox from captions in words. Putting the two togethe
     python -m kinema.recipes.nano runs/nano
 """
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from kinema.processors.resize import OfficialResize
 from kinema.processors.tokenizer import TextTokenizer
 from kinema.recipes.nano_tokenizer import VOCAB_SIZE, nano_tokenizer
 from kinema.recipes.nano_vision import VisionPretraining, pretrain_vision
+from kinema.recipes.program import run_as_program
 from kinema.training.init import init_weights
 from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
@@ -175,9 +175,8 @@ def save_nano(model: VideoLLaMA3, processor: VideoLLaMA3Processor, folder: Path)
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0) -> None:
     """Train nano and print the folder of the finished model."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     typer.echo(train_nano(out_dir, scale=scale, seed=seed))
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    run_as_program(_main)

@@ -38,6 +38,7 @@ from kinema.recipes.nano_fit import Fit
 from kinema.recipes.nano_internvideo2_sizes import nano_beats
 from kinema.recipes.nano_languagebind import NanoRun
 from kinema.recipes.nano_sentence_pieces import learn_pieces
+from kinema.recipes.program import run_as_program
 from kinema.training.init import init_weights
 from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
@@ -218,7 +219,6 @@ def _card() -> ModelCard:
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, films: int = 100, train: bool = True) -> None:
     """Train the model, unless told not to, and print how well held-out films are captioned, and blind."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = out_dir / "model"
     if train:
         folder = train_nano_captioner(NanoRun(out_dir=out_dir, scale=scale, seed=seed))
@@ -232,4 +232,4 @@ def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, films: int = 100, tr
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    run_as_program(_main)

@@ -21,6 +21,7 @@ from kinema.models.internvideo2.classifier import InternVideo2Classifier, start_
 from kinema.modules.vision.internvideo2 import InternVideo2Tower, InternVideo2VisionConfig
 from kinema.processors.labelled import LabelledClips
 from kinema.processors.square_pixels import normalised, resize_levels
+from kinema.recipes.program import run_as_program
 from kinema.toybox.distant import draw_distant_toy
 from kinema.toybox.vocabulary import SHAPES
 from kinema.training.classification import Classification
@@ -107,7 +108,6 @@ def draw_batch(view: str, num_pictures: int, rng: np.random.Generator) -> Labell
 
 def _main(seeds: int = 3, steps: int = 1500) -> None:
     """Train once a seed, and print how often each kind of picture is told."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     for seed in range(seeds):
         model = train_distant(DistantRun(num_steps=steps, seed=seed))
         shares = "  ".join(f"{view} {accuracy(model, view, seed=seed):.1%}" for view in VIEWS)
@@ -115,4 +115,4 @@ def _main(seeds: int = 3, steps: int = 1500) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    run_as_program(_main)

@@ -10,7 +10,6 @@ with rates for a model of this size:
     python -m kinema.recipes.nano_finetune runs/nano_finetune       # both, and what it knows before and after
 """
 
-import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from kinema.inference.engine import VideoLanguageModel
 from kinema.inference.load import load
 from kinema.recipes.carry_out import carry_out
 from kinema.recipes.finetune import FINETUNE
+from kinema.recipes.program import run_as_program
 from kinema.recipes.recipe import Request
 from kinema.toybox.vocabulary import NEW_SHAPE
 from kinema.toybox.write import DatasetSettings, write_dataset
@@ -75,7 +75,6 @@ def _accuracies(predictions: Iterable[Prediction]) -> dict[str, float]:
 
 def _main(out_dir: Path, clips: int = 200, asked: int = 100, epochs: float = 4.0, seed: int = 0) -> None:
     """Fine-tune nano on the new shape, and print what it knows before and after."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = learn_new_shape(out_dir, num_clips=clips, epochs=epochs, seed=seed)
     before, after = (_asked(name, asked) for name in ("nano", folder))
     for name, share in after.items():
@@ -90,4 +89,4 @@ def _asked(source: str | Path, num_clips: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    run_as_program(_main)

@@ -8,7 +8,6 @@ unmasked and with the eyes frozen. What the published run takes from others is i
     python -m kinema.recipes.nano_internvideo2 runs/nano_internvideo2
 """
 
-import logging
 import shutil
 from pathlib import Path
 
@@ -48,6 +47,7 @@ from kinema.recipes.nano_internvideo2_sizes import (
     word_masking,
 )
 from kinema.recipes.nano_languagebind import NanoRun
+from kinema.recipes.program import run_as_program
 from kinema.training.alignment import TERMS, Alignment
 from kinema.training.distillation import TeacherAlignment
 from kinema.training.init import init_weights
@@ -254,7 +254,6 @@ def _card() -> ModelCard:
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, train: bool = True) -> None:
     """Train all of it, unless told not to, and print how well held-out films are found."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = out_dir / "stage2"
     if train:
         run = NanoRun(out_dir=out_dir, scale=scale, seed=seed)
@@ -266,4 +265,4 @@ def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, tr
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    run_as_program(_main)

@@ -8,7 +8,6 @@ all of it on questions, the language model by low-rank updates.
     python -m kinema.recipes.nano_internvideo2_chat runs/nano_internvideo2_chat
 """
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from kinema.recipes.nano_languagebind import NanoRun
 from kinema.recipes.nano_scores import nano_score_lines
 from kinema.recipes.nano_sentence_pieces import learn_pieces
 from kinema.recipes.nano_tokenizer import toybox_texts
+from kinema.recipes.program import run_as_program
 from kinema.training.init import init_weights
 from kinema.training.loop import train
 from kinema.training.low_rank import merge_low_rank
@@ -187,7 +187,6 @@ def _card() -> ModelCard:
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, train: bool = True) -> None:
     """Train the model, unless told not to, and print its exact answers on held-out clips, and blind ones."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = out_dir / "model"
     if train:
         folder = train_nano_chat(NanoRun(out_dir=out_dir, scale=scale, seed=seed))
@@ -196,4 +195,4 @@ def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, tr
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    run_as_program(_main)

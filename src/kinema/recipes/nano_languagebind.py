@@ -8,7 +8,6 @@ what LanguageBind trains in full. No pair of an image and a video is ever seen.
     python -m kinema.recipes.nano_languagebind runs/nano_languagebind
 """
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,6 +34,7 @@ from kinema.processors.clip_text import END, START, CLIPTokenizer
 from kinema.recipes.languagebind import FULL_TEMPORAL_PARTS
 from kinema.recipes.nano_tokenizer import nano_tokenizer
 from kinema.recipes.nano_vision import PatchReader, Picture, VisionPretraining, pretrain_patches
+from kinema.recipes.program import run_as_program
 from kinema.training.contrastive import Contrastive
 from kinema.training.init import init_weights
 from kinema.training.loop import train
@@ -215,7 +215,6 @@ def _card(modality: str) -> ModelCard:
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, train: bool = True) -> None:
     """Train both towers, unless told not to, and print how well held-out clips are found."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     folders = out_dir / Modality.IMAGE, out_dir / Modality.VIDEO
     if train:
         folders = train_nano_languagebind(NanoRun(out_dir=out_dir, scale=scale, seed=seed))
@@ -226,4 +225,4 @@ def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, tr
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    run_as_program(_main)

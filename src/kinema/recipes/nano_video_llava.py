@@ -7,7 +7,6 @@ learns the language of the toybox from captions first.
     python -m kinema.recipes.nano_video_llava runs/nano_video_llava
 """
 
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.recipes.nano_languagebind import SIDE, NanoRun, train_nano_languagebind
 from kinema.recipes.nano_scores import nano_score_lines
 from kinema.recipes.nano_sentence_pieces import nano_sentence_pieces
+from kinema.recipes.program import run_as_program
 from kinema.training.init import init_weights
 from kinema.training.loop import train
 from kinema.training.optimizer import OptimizerConfig
@@ -156,7 +156,6 @@ def _card() -> ModelCard:
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, train: bool = True) -> None:
     """Train the model, unless told not to, and print its exact answers on held-out clips, and blind ones."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     folder = out_dir / "model"
     if train:
         folder = train_nano_video_llava(NanoRun(out_dir=out_dir, scale=scale, seed=seed))
@@ -165,4 +164,4 @@ def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, tr
 
 
 if __name__ == "__main__":
-    typer.run(_main)
+    run_as_program(_main)

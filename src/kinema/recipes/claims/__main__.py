@@ -3,9 +3,8 @@
 python -m kinema.recipes.claims runs/claims
 """
 
-import typer
-
 from kinema.recipes.claims.run import main
+from kinema.recipes.program import run_as_program
 
 if __name__ == "__main__":
-    typer.run(main)
+    run_as_program(main)

@@ -6,7 +6,9 @@ share the work, a trial each; nothing of a trial depends on another.
 
 import logging
 import time
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from functools import partial
 from multiprocessing import get_context, set_start_method
 from pathlib import Path
 from typing import Annotated
@@ -58,17 +60,35 @@ def _run_all(run: NanoRun, experiments: list[Experiment], seeds: int, jobs: int)
     if jobs < 1:
         raise ConfigError(f"jobs {jobs} must be at least 1.")
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
-        for done in [pool.submit(_prepare, run, experiment.name, seeds) for experiment in experiments]:
-            done.result()
+        run_each(pool, jobs, [partial(_prepare, run, each.name, seeds) for each in experiments])
         trials = [
-            (experiment, arm, seed)
+            partial(_trial, run, experiment.name, arm, seed)
             for seed in range(seeds)  # so that a run that is stopped has whole seeds
             for experiment in experiments
             for arm in experiment.arms
             if not trial_file(run, experiment, arm, seed).exists()
         ]
-        for done in [pool.submit(_trial, run, each.name, arm, seed) for each, arm, seed in trials]:
-            done.result()
+        run_each(pool, jobs, trials)
+
+
+def run_each(pool: Executor, jobs: int, calls: Iterable[Callable[[], None]]) -> None:
+    """Run calls in a pool of so many processes; none begins after one has raised, or was stopped.
+
+    Raises:
+        Exception: the first of those that calls raise, when those beside it are through.
+    """
+    under_way: set[Future[None]] = set()
+    for call in calls:
+        if len(under_way) == jobs:  # what waited in the pool would begin after a stop
+            ended, under_way = wait(under_way, return_when=FIRST_COMPLETED)
+            _raise_from(ended)
+        under_way.add(pool.submit(call))
+    _raise_from(wait(under_way).done)
+
+
+def _raise_from(ended: set[Future[None]]) -> None:
+    for each in ended:
+        each.result()
 
 
 def _begin_worker() -> None:
