@@ -54,6 +54,12 @@ def test_the_released_1b_learns_all_but_the_decoders_of_stage_1():
     assert stage.loss.weights == {"vtc": 1.0, "vtm": 1.0, "mlm": 1.0}
 
 
+def test_the_1b_reads_32_tokens_of_a_caption_and_the_6b_40():
+    (small,), (large,) = (stage2_released(size, IMAGES_AND_VIDEOS) for size in ("1b", "6b"))
+    assert (small.processor["max_tokens"], large.processor["max_tokens"]) == (32, 40)
+    assert all(stage.processor["max_tokens"] == 40 for stage in stage2_paper(DATA, DATA))
+
+
 def test_the_first_step_of_the_paper_freezes_the_ears_and_the_second_the_eyes():
     masked, unmasked = stage2_paper(DATA, DATA)
     first, second = (parts_that_learn(on_meta(stage2_6b()), stage) for stage in (masked, unmasked))

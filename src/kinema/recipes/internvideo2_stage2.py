@@ -60,13 +60,15 @@ class Published:
     """Samples a step, of all processes together."""
     epochs: int
     hears: bool
+    max_tokens: int
+    """Most tokens of a caption, start and end included."""
     learning_rate: float = 5e-5
     warmup_epochs: int = 1
 
 
 STAGE2 = {
-    "1b": Published(batch_size=64 * 64, epochs=10, hears=False),
-    "6b": Published(batch_size=256 * 64, epochs=5, hears=True),
+    "1b": Published(batch_size=64 * 64, epochs=10, hears=False, max_tokens=32),
+    "6b": Published(batch_size=256 * 64, epochs=5, hears=True, max_tokens=40),
 }
 """By size."""
 
@@ -144,7 +146,7 @@ def _stage(
         optimizer=OptimizerConfig(
             weight_decay=0.05, undecayed=undecayed, betas=(0.9, 0.98), max_grad_norm=3.0
         ),
-        processor={"augmentation": AUGMENTATION},
+        processor={"augmentation": AUGMENTATION, "max_tokens": published.max_tokens},
     )
 
 
