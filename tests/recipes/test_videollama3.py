@@ -4,7 +4,7 @@ import pytest
 from kinema.errors import DataError
 from kinema.processors.pruning import NoPruning, PreviousFramePruning
 from kinema.recipes.recipe import Request
-from kinema.recipes.videollama3 import DATA, VIDEOLLAMA3_2B
+from kinema.recipes.videollama3 import DATA, VIDEOLLAMA3_2B, VIDEOLLAMA3_7B
 
 STAGES = VIDEOLLAMA3_2B.stages(Request())
 
@@ -25,6 +25,11 @@ def test_the_groups_of_a_stage_make_the_sum_that_the_paper_states(name, millions
 def test_the_language_model_is_frozen_in_the_first_stage_alone():
     frozen = ["language_model" not in stage.learning_rates for stage in STAGES]
     assert frozen == [True, False, False, False]
+
+
+def test_the_7b_begins_with_the_eyes_of_the_trained_2b():
+    assert VIDEOLLAMA3_2B.parts["vision"] == "DAMO-NLP-SG/SigLIP-NaViT"
+    assert VIDEOLLAMA3_7B.parts["vision"] == "DAMO-NLP-SG/VideoLLaMA3-2B"
 
 
 def test_images_are_merged_in_the_last_stage_and_tokens_pruned_in_the_last_two():

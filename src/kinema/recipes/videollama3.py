@@ -3,7 +3,7 @@
 Rates, batches and lengths are those of the published scripts (DAMO-NLP-SG/VideoLLaMA3 at 05cee23); the paper
 gives the same rates and no batch. Both sizes have the same. The counts of the data are those of the paper's
 Tables 1 to 4; of text alone in stage 2, where table and figure differ, only the figure's makes the sum that
-the paper states.
+the paper states. The 7B begins with the encoder of the trained 2B.
 
     kinema train videollama3_2b --model DAMO-NLP-SG/VideoLLaMA3-2B-Image --data video_centric=talk.jsonl
 """
@@ -235,7 +235,7 @@ def _start(request: Request) -> Loaded[VideoLLaMA3, VideoLLaMA3Processor]:
     return start_videollama3(language, vision, generator, dtype=request.dtype)
 
 
-def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str) -> Recipe:
+def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str, vision: str) -> Recipe:
     def outline(request: Request) -> Outline:
         if request.model is not None:
             folder = find_checkpoint(request.model, files=SETTINGS_FILES)
@@ -248,7 +248,7 @@ def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str) -
         name=f"videollama3_{size}",
         summary=f"VideoLLaMA3-{size.upper()}: four stages, images first (arXiv 2501.13106)",
         data=DATA,
-        parts={"language": language, "vision": "DAMO-NLP-SG/SigLIP-NaViT"},
+        parts={"language": language, "vision": vision},
         outline=outline,
         start=_start,
         stage=videollama3_stage,
@@ -264,5 +264,5 @@ def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str) -
     )
 
 
-VIDEOLLAMA3_2B = _recipe("2b", videollama3_2b, "Qwen/Qwen2.5-1.5B-Instruct")
-VIDEOLLAMA3_7B = _recipe("7b", videollama3_7b, "Qwen/Qwen2.5-7B-Instruct")
+VIDEOLLAMA3_2B = _recipe("2b", videollama3_2b, "Qwen/Qwen2.5-1.5B-Instruct", "DAMO-NLP-SG/SigLIP-NaViT")
+VIDEOLLAMA3_7B = _recipe("7b", videollama3_7b, "Qwen/Qwen2.5-7B-Instruct", "DAMO-NLP-SG/VideoLLaMA3-2B")

@@ -5,6 +5,7 @@ from videollama3_parts import cut_into_parts
 
 from kinema.errors import WeightsError
 from kinema.models.videollama3.checkpoint import load, save
+from kinema.models.videollama3.keys import Layout
 from kinema.models.videollama3.start import start_videollama3
 
 
@@ -26,6 +27,14 @@ def test_encoder_and_language_model_are_those_of_their_folders(official_folder, 
     started = start_videollama3(*parts, torch.Generator().manual_seed(0)).model
     for part in ("vision_encoder", "language_model"):
         assert equal(weights_of(started, part), weights_of(whole, part))
+
+
+@pytest.mark.parametrize("layout", list(Layout))
+def test_the_encoder_of_a_whole_model_will_do(official_folder, parts, tmp_path, layout):
+    whole = load(official_folder)
+    save(whole.model, whole.processor, tmp_path / "whole", layout=layout)
+    started = start_videollama3(parts[0], tmp_path / "whole", torch.Generator()).model
+    assert equal(weights_of(started, "vision_encoder"), weights_of(whole.model, "vision_encoder"))
 
 
 def test_the_connector_is_drawn_as_torch_draws_linear_layers(parts):

@@ -10,12 +10,19 @@ from kinema.hub.files import open_checkpoint, read_json
 from kinema.hub.generation import GenerationDefaults
 from kinema.hub.write import MAX_SHARD_BYTES, dtype_name, new_folder, write_json, write_tensors
 from kinema.models.loaded import Loaded
-from kinema.models.videollama3.config_json import parse_config, parse_vision_config, write_config
+from kinema.models.videollama3.config_json import (
+    OFFICIAL_TYPE,
+    TRANSFORMERS_TYPE,
+    parse_config,
+    parse_vision_config,
+    write_config,
+)
 from kinema.models.videollama3.keys import (
     Layout,
     connector_keymap,
     detect_layout,
     encoder_keymap,
+    encoder_of_model_keymap,
     model_keymap,
 )
 from kinema.models.videollama3.model import VideoLLaMA3
@@ -82,16 +89,21 @@ def load_weights(
 def load_vision_encoder(
     folder: Path, *, dtype: torch.dtype | None = None, device: torch.device | str = "cpu"
 ) -> NaViT:
-    """An encoder alone: VL3-SigLIP-NaViT, SigLIP-NaViT, or stock SigLIP.
+    """An encoder alone: VL3-SigLIP-NaViT, SigLIP-NaViT, stock SigLIP, or that of a whole model.
 
     Stock SigLIP, and SigLIP-NaViT which holds the same weights, has never seen rotary positions: its features
     are poor until stage 1 of training has adapted it (arXiv 2501.13106, "Vision Encoder Adaptation").
     """
-    config = parse_vision_config(read_json(folder / "config.json"))
-    files = open_checkpoint(folder)
+    content, files = read_json(folder / "config.json"), open_checkpoint(folder)
+    if content.get("model_type") in (OFFICIAL_TYPE, TRANSFORMERS_TYPE):
+        config = parse_config(content).vision
+        keymap = encoder_of_model_keymap(config, detect_layout(files.shapes))
+    else:
+        config = parse_vision_config(content)
+        keymap = encoder_keymap(config, files.shapes)
     with torch.device("meta"):
         encoder = NaViT(config)
-    encoder_keymap(config, files.shapes).load_into(encoder, files, dtype=dtype, device=device)
+    keymap.load_into(encoder, files, dtype=dtype, device=device)
     return encoder.eval()
 
 

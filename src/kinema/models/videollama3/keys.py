@@ -92,6 +92,17 @@ def encoder_keymap(config: NaViTConfig, keys: Iterable[str]) -> KeyMap:
     return KeyMap("SigLIP", (*_vision_rules(config, theirs="vision_model.", ours=""), *dropped))
 
 
+def encoder_of_model_keymap(config: NaViTConfig, layout: Layout) -> KeyMap:
+    """The rules between an encoder and a whole model's files, of which all else is left out."""
+    prefixes = _PREFIXES[layout]
+    others = (
+        prefixes.connector,
+        *(f"{prefixes.decoder}{name}." for name in ("embed_tokens", "layers", "norm")),
+    )
+    dropped = (Ignore(f"{other}**", "the encoder alone is wanted") for other in (*others, "lm_head."))
+    return KeyMap(layout, (*_vision_rules(config, theirs=prefixes.vision, ours=""), *dropped))
+
+
 def connector_keymap(keys: Iterable[str]) -> KeyMap:
     """The rules between a connector alone and ``mm_projector.bin``, under any prefix."""
     prefix = next((key.partition("readout.")[0] for key in keys if "readout." in key), "")

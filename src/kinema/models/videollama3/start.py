@@ -27,7 +27,8 @@ def start_videollama3(
 
     Args:
         language: folder of a Qwen2.5 with its vocabulary, such as Qwen/Qwen2.5-1.5B-Instruct.
-        vision: folder of DAMO-NLP-SG/SigLIP-NaViT, or of stock SigLIP, which holds the same weights.
+        vision: folder of DAMO-NLP-SG/SigLIP-NaViT, or of stock SigLIP, which holds the same weights; or of a
+            whole VideoLLaMA3, such as the trained 2B whose encoder the 7B began with.
         generator: draws the connector, as torch draws linear layers.
         dtype: what to cast the weights to as they are read; None keeps what the files have.
         device: where the weights go.
