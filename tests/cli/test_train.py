@@ -7,7 +7,7 @@ import torch
 import yaml
 from command_line import run
 
-from kinema.models.registry import load_model
+from kinema.models.registry import convert_model, load_model
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,33 @@ def test_connector_and_language_model_have_moved_and_the_eyes_have_not(trained, 
     after = load_model(trained[0] / "tune").model.state_dict()
     moved = {name.split(".")[0] for name in before if not before[name].equal(after[name])}
     assert moved == {"connector", "language_model"}
+
+
+@pytest.fixture(scope="module")
+def half_folder(model_folder, tmp_path_factory) -> Path:
+    """The model in bfloat16."""
+    folder = tmp_path_factory.mktemp("models") / "half"
+    convert_model(model_folder, folder, layout="official", dtype=torch.bfloat16)
+    return folder
+
+
+@pytest.mark.parametrize("flags", [(), ("--lora",)], ids=["all weights", "updates"])
+def test_a_model_is_saved_in_the_dtype_that_it_started_in_or_as_asked(records, half_folder, tmp_path, flags):
+    asked = ("--set", "run.save_dtype=float32")
+    for name, more in (("default", ()), ("asked", asked)):
+        outcome = finetune(records, half_folder, tmp_path / name, *flags, *more)
+        assert outcome.exit_code == 0, outcome.stderr
+    rounded, whole = (load_model(tmp_path / name / "tune").model for name in ("default", "asked"))
+    assert {value.dtype for value in rounded.parameters()} == {torch.bfloat16}
+    assert {value.dtype for value in whole.parameters()} == {torch.float32}
+    pairs = zip(rounded.parameters(), whole.parameters(), strict=True)
+    assert all(ours.equal(theirs.bfloat16()) for ours, theirs in pairs)
+    moved = whole.language_model.layers[0].mlp.down.weight
+    assert (moved != moved.bfloat16()).any()
+
+
+def test_a_model_that_started_in_float32_is_saved_in_float32(trained):
+    assert {value.dtype for value in load_model(trained[0] / "tune").model.parameters()} == {torch.float32}
 
 
 def test_low_rank_updates_are_learned_and_folded_into_what_is_saved(records, model_folder, tmp_path):

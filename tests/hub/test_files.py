@@ -22,6 +22,15 @@ def test_shapes_are_known_before_a_tensor_is_read(tmp_path):
     assert files.read("c").dtype == torch.bfloat16
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_dtypes_are_known_by_the_names_that_torch_has_for_them(tmp_path, name):
+    dtypes = [torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.uint8, torch.bool]
+    tensors = {str(dtype): torch.zeros(1, dtype=dtype) for dtype in dtypes}
+    (save_file if name.endswith(".safetensors") else torch.save)(tensors, tmp_path / name)
+    files = open_checkpoint(tmp_path)
+    assert {f"torch.{dtype}" for dtype in files.dtypes.values()} == set(files.dtypes)
+
+
 def test_one_file_is_opened_as_well_as_a_folder(tmp_path):
     save_file(TENSORS, tmp_path / "step.safetensors")
     assert open_checkpoint(tmp_path / "step.safetensors").shapes.keys() == TENSORS.keys()

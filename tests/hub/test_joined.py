@@ -21,11 +21,14 @@ def piece(tmp_path):
 
 
 def test_parts_get_new_names_and_later_ones_take_their_place(piece):
-    base = piece("base", {"a": torch.zeros(2), "old.b": torch.zeros(1)}, {"": "vision."}, "old.*")
+    base = piece(
+        "base", {"a": torch.zeros(2, dtype=torch.float16), "old.b": torch.zeros(1)}, {"": "vision."}, "old.*"
+    )
     trained = {"vision.a": torch.ones(2), "temp": torch.ones(1)}
     change = piece("change", trained, {"vision.": "vision.", "temp": "temp"})
     joined = JoinedFiles(base, change)
     assert joined.shapes == {"vision.a": (2,), "temp": (1,)}
+    assert joined.dtypes == {"vision.a": "float32", "temp": "float32"}
     assert joined.read("vision.a").tolist() == [1, 1]
     assert joined.origin.endswith("change.safetensors")
 

@@ -44,6 +44,7 @@ def factors(target: str, adapter: str = "") -> dict[str, Tensor]:
 def test_updates_are_added_under_old_and_new_names(files, tensors):
     merged = LoraFiles(files(tensors), config=CONFIG)
     assert dict(merged.shapes) == {"x.weight": (2, 3)}
+    assert dict(merged.dtypes) == {"x.weight": "float32"}
     assert torch.equal(merged.read("x.weight"), MERGED)
 
 
@@ -79,6 +80,7 @@ class CountedReads:
     def __init__(self, tensors: Mapping[str, Tensor]):
         self.origin, self.tensors = "memory", tensors
         self.shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        self.dtypes = {key: str(tensor.dtype).removeprefix("torch.") for key, tensor in tensors.items()}
         self.seen: list[str] = []
 
     def read(self, key: str) -> Tensor:

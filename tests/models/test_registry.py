@@ -1,8 +1,9 @@
 import json
+import shutil
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from kinema.errors import WeightsError
 from kinema.models.registry import (
@@ -12,6 +13,7 @@ from kinema.models.registry import (
     find_family,
     load_model,
     named_models,
+    stored_dtype,
 )
 
 
@@ -83,6 +85,16 @@ def test_a_hub_id_that_is_not_cached_says_so_offline(tmp_path):
 
 def test_a_checkpoint_is_found_by_its_folder(tmp_path):
     assert find_checkpoint(tmp_path) == tmp_path
+
+
+def test_the_dtype_of_a_checkpoint_is_known_where_it_has_one(tmp_path):
+    folder = find_checkpoint("nano")
+    assert stored_dtype(folder) == "float16"
+    shutil.copytree(folder, tmp_path / "mixed")
+    tensors = load_file(folder / "model.safetensors")
+    first = next(iter(tensors))
+    save_file(tensors | {first: tensors[first].float()}, tmp_path / "mixed/model.safetensors")
+    assert stored_dtype(tmp_path / "mixed") is None
 
 
 def test_a_checkpoint_of_no_family_is_not_converted(tmp_path):

@@ -22,6 +22,7 @@ from kinema.recipes.internvideo2_stage3 import (
 from kinema.recipes.plan import plan_run
 from kinema.recipes.recipe import Recipe, Request
 from kinema.toybox import make_scene, short_caption, write_clip
+from kinema.training.precision import Precision
 from kinema.training.run import RunConfig
 
 STAGES = ["align", "connect", "instruct", "hd", "f16"]
@@ -57,10 +58,12 @@ def request_of(data: Path, *names: str, **settings) -> Request:
     return Request(data=files, media=str(data), batch_size=2, epochs=1, **settings)
 
 
-def train(request: Request, out: Path, recipe: Recipe = INTERNVIDEO2_CHAT_8B) -> None:
+def train(
+    request: Request, out: Path, recipe: Recipe = INTERNVIDEO2_CHAT_8B, save_dtype: Precision | None = None
+) -> None:
     """Two steps of each stage."""
     stages = [replace(stage, num_steps=2) for stage in recipe.stages(request)]
-    carry_out(recipe, request, stages, RunConfig(out_dir=out, num_workers=0))
+    carry_out(recipe, request, stages, RunConfig(out_dir=out, num_workers=0, save_dtype=save_dtype))
 
 
 def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
@@ -116,6 +119,17 @@ def test_what_is_saved_has_its_updates_merged_and_all_else_of_the_language_model
     old, new = (load(trained / name).model.language_model.state_dict() for name in ("connect", "instruct"))
     still = {name for name in new if torch.equal(new[name], old[name])}
     assert still == {name for name in new if "norm" in name or name.startswith("embed_tokens")}
+
+
+def test_what_is_saved_is_rounded_and_what_goes_on_to_the_next_stage_is_not(start, data, tmp_path):
+    request = request_of(data, "connect", "instruct", model=str(start))
+    for dtype in ("float32", "bfloat16"):
+        train(request, tmp_path / dtype, save_dtype=dtype)
+    whole, rounded = (
+        load(tmp_path / dtype / "instruct").model.state_dict() for dtype in ("float32", "bfloat16")
+    )
+    assert all(torch.equal(rounded[name], value.bfloat16()) for name, value in whole.items())
+    assert any((value != value.bfloat16()).any() for value in whole.values())
 
 
 def test_models_are_saved_as_they_were_trained_to_see(trained, data):

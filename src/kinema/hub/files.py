@@ -56,6 +56,10 @@ class TensorSource(Protocol):
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of each."""
 
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        """The dtype of each, as torch names it."""
+
     def read(self, key: str) -> "Tensor":
         """One tensor, on the CPU. It may share memory with a file: copy it, never write into it."""
 
@@ -68,6 +72,7 @@ class TensorFiles:
         """What an error calls the checkpoint."""
         self._homes = {key: file for file in files for key in file.shapes}
         self.shapes: Mapping[str, tuple[int, ...]] = {k: home.shapes[k] for k, home in self._homes.items()}
+        self.dtypes: Mapping[str, str] = {k: home.dtypes[k] for k, home in self._homes.items()}
 
     def read(self, key: str) -> "Tensor":
         """One tensor, on the CPU. It may share memory with the file: copy it, never write into it."""
@@ -81,7 +86,9 @@ class SafetensorsFile:
         self.path = path
         try:
             with safe_open(path, framework="np") as file:  # its header alone needs no torch
-                self.shapes = {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+                slices = {key: file.get_slice(key) for key in file.keys()}  # noqa: SIM118
+                self.shapes = {key: tuple(found.get_shape()) for key, found in slices.items()}
+                self.dtypes = {key: _dtype_name(found.get_dtype()) for key, found in slices.items()}
         except (SafetensorError, OSError) as error:
             raise WeightsError(
                 f"{path} ({path.stat().st_size} bytes): no whole safetensors file ({error}); fetch it again."
@@ -129,6 +136,7 @@ class PickleFile:
             raise WeightsError(f"{path}: expected a dictionary of tensors, found {type(content).__name__}.")
         self._tensors: dict[str, Tensor] = content
         self.shapes = {key: tuple(tensor.shape) for key, tensor in content.items()}
+        self.dtypes = {key: str(tensor.dtype).removeprefix("torch.") for key, tensor in content.items()}
 
     def read(self, key: str) -> "Tensor":
         """One tensor, a view of the file."""
@@ -149,6 +157,13 @@ def _reason(error: Exception) -> str:
     lines = str(error).splitlines() or [type(error).__name__]
     named = next((line for line in lines if "Unsupported global" in line), lines[0])
     return named.partition(". Please use")[0].strip()
+
+
+def _dtype_name(code: str) -> str:
+    """What torch calls a dtype of safetensors; one of eight bits keeps its code."""
+    kinds = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint"}
+    kind = code.rstrip("0123456789")
+    return kinds[kind] + code[len(kind) :] if kind in kinds else code.lower()
 
 
 def _unwrapped(content: Any) -> Any:

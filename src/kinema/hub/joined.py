@@ -36,6 +36,7 @@ class JoinedFiles:
         self.origin = " with ".join(piece.files.origin for piece in pieces)
         self._homes: dict[str, tuple[TensorSource, str]] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.dtypes: dict[str, str] = {}
         for piece in pieces:
             self._add(piece)
 
@@ -59,6 +60,7 @@ class JoinedFiles:
                     "they belong to models of different sizes."
                 )
             self.shapes[ours], self._homes[ours] = shape, (piece.files, theirs)
+            self.dtypes[ours] = piece.files.dtypes[theirs]
         if unclaimed:
             raise WeightsError(
                 f"{piece.files.origin}: no rule for {', '.join(unclaimed[:6])}"

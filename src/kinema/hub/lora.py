@@ -115,6 +115,7 @@ class LoraFiles:
         for target, factors in self._factors.items():
             self._check(target, factors)
         self.shapes: Mapping[str, tuple[int, ...]] = {name: home.shape for name, home in self._homes.items()}
+        self.dtypes: Mapping[str, str] = {name: home.dtype for name, home in self._homes.items()}
 
     def read(self, key: str) -> "Tensor":
         """One tensor, with its update added in float32; in the dtype of the file."""
@@ -174,6 +175,10 @@ class _Home:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.source.shapes[self.key]
+
+    @property
+    def dtype(self) -> str:
+        return self.source.dtypes[self.key]
 
     def read(self) -> "Tensor":
         return self.source.read(self.key)

@@ -276,6 +276,16 @@ def open_weights(path: Path, parts: Mapping[str, Path]) -> TensorSource:
     return weights
 
 
+def stored_dtype(path: Path) -> str | None:
+    """The dtype of all weights of a whole model, as torch names it; None where they have several.
+
+    Args:
+        path: as ``find_checkpoint`` gives it.
+    """
+    dtypes = {dtype for dtype in open_weights(path, find_parts(path)).dtypes.values() if "float" in dtype}
+    return dtypes.pop() if len(dtypes) == 1 else None
+
+
 def family_of(path: Path) -> Family:
     """The family of a folder, by its ``config.json``, or of weights without one that we know, by their keys.
 

@@ -1,15 +1,22 @@
 """Carry out a recipe: from what was asked of it to a folder with a model that can be asked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
+
+import torch
+from torch import nn
 
 from kinema.distributed.world import joined_world, own_device, rank
-from kinema.inference.load import choose_device
+from kinema.inference.load import choose_device, parse_dtype
+from kinema.models.registry import find_checkpoint, stored_dtype
 from kinema.recipes.lora import expect_holdable, merged, with_updates
 from kinema.recipes.recipe import Recipe, Request
 from kinema.recipes.run_file import write_run_file
 from kinema.training.loop import train
+from kinema.training.precision import Precision, dtype_of
 from kinema.training.run import RunConfig
 from kinema.training.stage import Stage
 
@@ -35,6 +42,7 @@ def carry_out(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Ru
     with joined_world(run.device):
         if rank() == 0:
             write_run_file(run.out_dir, recipe.name, request, stages, run)
+        dtype = _dtype_to_save(request, run)
         loaded = recipe.start(request)
         if request.lora:
             with_updates(loaded.model, request, stages)
@@ -44,11 +52,37 @@ def carry_out(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Ru
             if rank() > 0 or folder.exists():
                 return
             kept = {name: stage.processor[name] for name in recipe.keeps if name in stage.processor}
-            whole = merged(loaded, recipe.outline(request).model) if request.lora else loaded
-            recipe.save(replace(whole, processor=loaded.processor.with_settings(**kept)), folder)
+            whole = recipe.merged(loaded)
+            if request.lora:
+                whole = merged(loaded, recipe.outline(request).model)
+            with _held_in(dtype, whole.model):
+                recipe.save(replace(whole, processor=loaded.processor.with_settings(**kept)), folder)
 
         train(loaded.model, loaded.processor, stages, run, on_stage_end=save)
     return run.out_dir / stages[-1].name
+
+
+def _dtype_to_save(request: Request, run: RunConfig) -> torch.dtype:
+    """See ``RunConfig.save_dtype``."""
+    if run.save_dtype is not None:
+        return dtype_of(run.save_dtype)
+    stored = None if request.model is None else stored_dtype(find_checkpoint(request.model))
+    if stored is None or stored not in get_args(Precision):
+        return request.dtype
+    return parse_dtype(stored)
+
+
+@contextmanager
+def _held_in(dtype: torch.dtype, model: nn.Module) -> Iterator[None]:
+    """Within, all weights have this dtype and lie on the host, where there is room for them a second time."""
+    learned = {parameter: parameter.data for parameter in model.parameters()}
+    try:
+        for parameter, data in learned.items():
+            parameter.data = data.to("cpu", dtype)
+        yield
+    finally:
+        for parameter, data in learned.items():
+            parameter.data = data
 
 
 SAMPLE_TIMEOUT_S = 120.0

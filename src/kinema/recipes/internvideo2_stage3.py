@@ -42,7 +42,7 @@ from kinema.models.registry import find_checkpoint, load_model
 from kinema.modules.connectors.qformer import QFormerConfig
 from kinema.processors.read import ReadSettings
 from kinema.recipes.published_data import PublishedData, data
-from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps, save_loaded
 from kinema.training.low_rank import add_low_rank, merged_tensors
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
@@ -228,12 +228,11 @@ def _start(request: Request) -> Loaded[InternVideo2Chat, ChatProcessor]:
     return loaded
 
 
-def _save(loaded: Loaded[Any, Any], folder: Path) -> None:
-    """With the updates merged in what is written; the model goes on learning them."""
+def _merged(loaded: Loaded[Any, Any]) -> Loaded[Any, Any]:
     with torch.device("meta"):
         whole = InternVideo2Chat(loaded.model.config)
     whole.load_state_dict(merged_tensors(loaded.model), assign=True)
-    chat_checkpoint.save_chat(whole, loaded.processor, folder)
+    return replace(loaded, model=whole)
 
 
 def _recipe(name: str, summary: str, scheme: Scheme) -> Recipe:
@@ -248,7 +247,8 @@ def _recipe(name: str, summary: str, scheme: Scheme) -> Recipe:
         outline=_outline,
         start=_start,
         stage=partial(chat_stage, scheme),
-        save=_save,
+        merged=_merged,
+        save=save_loaded(chat_checkpoint.save_chat),
         keeps=("reading", "max_tiles"),
     )
 

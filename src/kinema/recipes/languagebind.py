@@ -297,12 +297,15 @@ def _start(modality: Modality, low_rank: bool, request: Request) -> Loaded[Langu
     return Loaded(model=model, processor=PairProcessor(processor), generation=None, folder=folder)
 
 
-def _save(loaded: Loaded[Any, Any], folder: Path) -> None:
-    """With the updates merged in what is written."""
+def _merged(loaded: Loaded[Any, Any]) -> Loaded[Any, Any]:
     with torch.device("meta"):
         whole = LanguageBind(loaded.model.config)
     whole.load_state_dict(merged_tensors(loaded.model), assign=True)
-    checkpoint.save(whole, loaded.processor.processor, folder)
+    return replace(loaded, model=whole)
+
+
+def _save(loaded: Loaded[Any, Any], folder: Path) -> None:
+    checkpoint.save(loaded.model, loaded.processor.processor, folder)
 
 
 def _recipe(modality: Modality, *, low_rank: bool = True) -> Recipe:
@@ -317,6 +320,7 @@ def _recipe(modality: Modality, *, low_rank: bool = True) -> Recipe:
         start=partial(_start, modality, low_rank),
         open_data=partial(_open, modality),
         stage=partial(_stage, modality, low_rank),
+        merged=_merged,
         save=_save,
     )
 

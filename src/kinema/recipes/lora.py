@@ -65,13 +65,11 @@ def with_updates(model: nn.Module, request: Request, stages: Sequence[Stage]) ->
 
 
 def merged(loaded: Loaded[Any, Any], whole: nn.Module) -> Loaded[Any, Any]:
-    """A model with its updates folded in, on the host; the one that learns keeps them.
+    """A model with its updates folded in, each weight in its dtype; the one that learns keeps them.
 
     Args:
         loaded: has updates.
-        whole: the same model without updates, on the meta device in the dtype that is wanted.
+        whole: the same model without updates, on the meta device.
     """
-    dtype = next(whole.parameters()).dtype
-    tensors = {name: tensor.to("cpu", dtype) for name, tensor in merged_tensors(loaded.model).items()}
-    whole.load_state_dict(tensors, assign=True)
+    whole.load_state_dict(merged_tensors(loaded.model), assign=True)
     return replace(loaded, model=whole)

@@ -114,6 +114,10 @@ class SampleSize:
     """Tokens that are learned."""
 
 
+def _as_it_is(loaded: Loaded[Any, Any]) -> Loaded[Any, Any]:
+    return loaded
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """A complete training run."""
@@ -136,8 +140,10 @@ class Recipe:
     stage: StageBuilder
     open_data: OpenData = open_records
     """How one's own files are read."""
+    merged: Callable[[Loaded[Any, Any]], Loaded[Any, Any]] = _as_it_is
+    """What ``start`` gave, trained since, with updates of the recipe's own folded in; it goes on learning."""
     save: Callable[[Loaded[Any, Any], Path], None]
-    """Writes what ``start`` gave, trained since, as a folder."""
+    """Writes that as a folder."""
     longest: SampleSize | None = None
     """How long a sample gets, for a forecast of memory; None takes that of the first sample."""
     on_gpus: Mapping[str, Any] = field(default_factory=dict)

@@ -51,6 +51,10 @@ class RunConfig:
     """Checkpoints that are kept, the last ones."""
     max_skipped_steps: int = 0
     """Steps of a run that may be left out because loss or gradient are not finite; one more ends it."""
+    save_dtype: Precision | None = None
+    """Of the weights of a finished model; None takes that of the model that the run started from, or where
+    this has several or was put together from parts, the one in which they were read to be trained.
+    Checkpoints, and stages that follow, keep what is learned as it is."""
     trackers: tuple[TrackerName, ...] = ()
     """Where the numbers of the log go beside it."""
 

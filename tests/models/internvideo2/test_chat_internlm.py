@@ -55,6 +55,7 @@ class Files:
     def __init__(self, tensors):
         self.tensors = tensors
         self.shapes = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        self.dtypes = {key: str(tensor.dtype).removeprefix("torch.") for key, tensor in tensors.items()}
 
     def read(self, key):
         return self.tensors[key]

@@ -99,5 +99,9 @@ class _TodaysNames:
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         return {key: self._files.shapes[theirs] for key, theirs in self._keys.items()}
 
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        return {key: self._files.dtypes[theirs] for key, theirs in self._keys.items()}
+
     def read(self, key: str) -> Tensor:
         return self._files.read(self._keys[key])
