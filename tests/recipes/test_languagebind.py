@@ -67,6 +67,14 @@ def test_a_new_model_embeds_as_the_image_model_does_and_can_be_merged():
     assert depth.state_dict().keys() == image.state_dict().keys()
 
 
+def test_the_temperature_begins_at_seven_hundredths_whatever_images_have_learned():
+    image = image_model()
+    with torch.no_grad():
+        image.logit_scale.fill_(4.6)
+    assert languagebind_model(image, Modality.DEPTH).logit_scale.exp().item() == pytest.approx(1 / 0.07)
+    assert image.logit_scale.item() == pytest.approx(4.6)
+
+
 def test_sound_gets_its_own_grid():
     with torch.device("meta"):
         image = LanguageBind(languagebind_large(Modality.IMAGE))
@@ -87,6 +95,7 @@ def test_the_published_table_is_what_stages_say():
         1e-6,
         0.2,
     )
+    assert video.optimizer.max_grad_norm == float("inf")
     assert video.loss.chunk_size == 80
 
 

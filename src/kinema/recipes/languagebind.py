@@ -10,6 +10,7 @@ Parts, rates, batches and masks are those of the paper's appendix; where the pub
 docs/training.md walks through it.
 """
 
+import math
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from kinema.hub.download import SETTINGS_FILES
 from kinema.hub.lora import LoraConfig
 from kinema.models.languagebind import checkpoint
 from kinema.models.languagebind.config import LanguageBindConfig, Modality, languagebind_large
-from kinema.models.languagebind.model import LanguageBind
+from kinema.models.languagebind.model import INITIAL_TEMPERATURE, LanguageBind
 from kinema.models.languagebind.pairs import PairProcessor
 from kinema.models.languagebind.processor import LanguageBindProcessor
 from kinema.models.languagebind.processor_json import default_settings
@@ -142,7 +143,7 @@ DATA = {
 def languagebind_model(
     image: LanguageBind, modality: Modality, *, low_rank: bool = True, seed: int = 42
 ) -> LanguageBind:
-    """A model of a modality as its training starts: everything copied from that of images.
+    """A model of a modality as its training starts: copied from that of images, but for the temperature.
 
     Args:
         image: a model of images; it is left as it is.
@@ -159,6 +160,8 @@ def languagebind_model(
     model = deepcopy(image)
     model.config = config
     model.vision_encoder = start_from_image(image.vision_encoder, config.vision, generator)
+    with torch.no_grad():
+        model.logit_scale.fill_(math.log(1 / INITIAL_TEMPERATURE))  # not the one that images have learned
     return _with_updates(model, generator) if low_rank else model
 
 
@@ -223,7 +226,7 @@ def languagebind_stages(
         order=Shuffled(num_samples, counts_rounds=True),
         loss=Contrastive(chunk_size=chunk_size),
         schedule=Cosine(num_warmup=min(published.num_warmup, num_steps // LONGEST_WARMUP)),
-        optimizer=OptimizerConfig(weight_decay=0.2, betas=(0.9, 0.98), eps=1e-6),
+        optimizer=OptimizerConfig(weight_decay=0.2, betas=(0.9, 0.98), eps=1e-6, max_grad_norm=float("inf")),
     )
     return [stage]
 
