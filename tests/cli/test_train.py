@@ -244,6 +244,14 @@ def test_a_plan_is_shown_with_what_learns_and_what_nobody_can_have():
     assert "connector" in shown
     assert "412,147,440" in shown
     assert "OCR in-house" in shown
+    assert "the like at nano size: python -m kinema.recipes.nano runs/nano" in shown
+
+
+def test_a_plan_says_what_it_leaves_out_and_what_it_does_not_forecast():
+    shown = run("train", "internvideo2_chat_8b", "--dry-run").stdout
+    assert "left out, for want of data: align, hd, f16" in shown
+    assert shown.count("memory a device") == 2
+    assert "memory is not forecast" in run("train", "internvideo2_distil_s14", "--dry-run").stdout
 
 
 def test_the_recipes_are_listed():

@@ -132,6 +132,18 @@ def test_what_is_saved_is_rounded_and_what_goes_on_to_the_next_stage_is_not(star
     assert any((value != value.bfloat16()).any() for value in whole.values())
 
 
+def test_on_gpus_layers_are_computed_again_and_the_same_is_learned(start, data, tmp_path):
+    assert INTERNVIDEO2_CHAT_8B.on_gpus["activation_checkpointing"]
+    request = request_of(data, "instruct", model=str(start))
+    (stage,) = INTERNVIDEO2_CHAT_8B.stages(request)
+    for does in (False, True):
+        out_dir = tmp_path / str(does)
+        run_config = RunConfig(out_dir=out_dir, num_workers=0, activation_checkpointing=does)
+        carry_out(INTERNVIDEO2_CHAT_8B, request, [replace(stage, num_steps=2)], run_config)
+    plain, again = (load(tmp_path / str(does) / "instruct").model.state_dict() for does in (False, True))
+    assert all(torch.equal(again[name], value) for name, value in plain.items())
+
+
 def test_models_are_saved_as_they_were_trained_to_see(trained, data):
     expected = {"align": (4, 1), "instruct": (8, 1), "hd": (8, 3), "f16": (16, 3)}
     for stage, (num_frames, num_views) in expected.items():
@@ -180,6 +192,20 @@ def test_the_published_run_is_planned_without_weights(tmp_path):
     updates = sum(part.num_parameters for part in instruct.parts if part.name.startswith("language_model"))
     assert updates == 42_532_864  # 16 x (in + out) of 225 matrices
     assert plan.num_parameters - updates == pytest.approx(8.4e9, rel=0.01)
+    assert plan.left_out == ("align", "hd", "f16")
+    assert all(stage.memory is not None for stage in plan.stages)
+
+
+def test_memory_is_forecast_for_the_frames_and_tiles_of_a_stage():
+    longest = INTERNVIDEO2_CHAT_8B.longest
+    assert [longest[name].tokens["vision_encoder"] for name in STAGES] == [
+        4 * 256 + 1,
+        4 * 256 + 1,
+        8 * 256 + 1,
+        7 * (8 * 256 + 1),
+        7 * (16 * 256 + 1),
+    ]
+    assert longest["hd"].tokens["connector"] == 7 * 96
 
 
 def test_a_run_begins_from_a_whole_model_or_from_both_parts():

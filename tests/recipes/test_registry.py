@@ -30,6 +30,13 @@ def test_a_published_recipe_is_planned_on_the_meta_device(name, tmp_path):
         assert sum(source.share for source in stage.sources) == pytest.approx(1.0)
 
 
+def test_a_recipe_names_its_twin_but_for_those_of_media_that_no_twin_takes():
+    twins = {name: registry.find_recipe(name).twin for name in registry.recipe_names()}
+    alone = {name for name, twin in twins.items() if twin is None}
+    assert alone == {f"languagebind_{modality}" for modality in ("audio", "depth", "thermal")}
+    assert set(twins.values()) - {None} == registry.TWINS.keys() - {"nano_audio_captioner"}
+
+
 @pytest.mark.parametrize("name", registry.TWINS)
 def test_a_twin_is_a_module_to_be_run(name):
     spec = find_spec(f"kinema.recipes.{name}")

@@ -49,6 +49,14 @@ def test_the_stages_are_the_published_ones(stages):
     assert {stage.optimizer.weight_decay for stage in stages} == {0.0}
 
 
+def test_low_rank_updates_are_those_of_the_published_script():
+    align, tune = VIDEO_LLAVA_7B.stages(Request(lora=True))
+    assert align.learning_rates == {"connector": 1e-3}
+    assert tune.learning_rates == {"connector": 2e-5, "language_model": 2e-4}
+    updates = VIDEO_LLAVA_7B.updates
+    assert (updates.rank, updates.alpha, updates.dropout) == (128, 256.0, 0.05)
+
+
 def test_images_and_videos_mix_in_a_batch_of_either_stage(stages):
     for stage in stages:
         batch = [

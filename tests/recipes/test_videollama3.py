@@ -32,6 +32,12 @@ def test_the_7b_begins_with_the_eyes_of_the_trained_2b():
     assert VIDEOLLAMA3_7B.parts["vision"] == "DAMO-NLP-SG/VideoLLaMA3-2B"
 
 
+def test_low_rank_updates_are_those_of_the_published_code():
+    updates = VIDEOLLAMA3_2B.updates
+    assert (updates.parts, updates.targets) == (("language_model",), "all-linear")
+    assert (updates.rank, updates.alpha, updates.dropout) == (64, 16.0, 0.05)
+
+
 def test_images_are_merged_in_the_last_stage_and_tokens_pruned_in_the_last_two():
     assert [stage.processor["image_merge_size"] for stage in STAGES] == [1, 1, 1, 2]
     assert [stage.processor["video_merge_size"] for stage in STAGES] == [2, 2, 2, 2]

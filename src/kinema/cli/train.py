@@ -293,6 +293,12 @@ def _show_plan(
         if stage.memory is not None:
             console.print(f"memory a device, {run.precision}:", style="bold")
             typer.echo(stage.memory)
+    if plan.left_out:
+        typer.echo(f"\nleft out, for want of data: {', '.join(plan.left_out)}")
+    if all(stage.memory is None for stage in plan.stages):
+        typer.echo("\nmemory is not forecast for this recipe")
+    if plan.twin is not None:
+        typer.echo(f"\nthe like at nano size: {plan.twin}")
     _print_first_sample(found, request, stages[0])
 
 

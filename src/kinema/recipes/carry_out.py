@@ -45,7 +45,7 @@ def carry_out(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Ru
         dtype = _dtype_to_save(request, run)
         loaded = recipe.start(request)
         if request.lora:
-            with_updates(loaded.model, request, stages)
+            with_updates(loaded.model, request, stages, recipe.updates)
 
         def save(stage: Stage) -> None:
             folder = run.out_dir / stage.name

@@ -1,8 +1,8 @@
 """Any model that answers, on your own data: one stage, sensible for one device of 24 GB.
 
 The rates are those of the published tuning stages where all weights learn, and those of the published
-low-rank options (DAMO-NLP-SG/VideoLLaMA3 at 05cee23, PKU-YuanGroup/Video-LLaVA at 984e65b: 2e-4 for the
-updates, 2e-5 for the connector) where ``--lora`` is asked for. Eyes and ears stay as they are.
+low-rank option (PKU-YuanGroup/Video-LLaVA at 984e65b: 2e-4 for the updates, 2e-5 for the connector) where
+``--lora`` is asked for. Eyes and ears stay as they are.
 
     kinema train finetune --model DAMO-NLP-SG/VideoLLaMA3-2B --data my.jsonl --lora
 """
@@ -78,5 +78,6 @@ FINETUNE = Recipe(
     start=_start,
     stage=finetune_stage,
     save=registry.save_model,
+    twin="nano_finetune",
     on_gpus={"activation_checkpointing": True, "max_samples_at_once": 1},
 )

@@ -152,6 +152,7 @@ def _recipe(size: str, summary: str, learned: dict[str, PublishedData], parts: d
         name=f"internvideo2_stage2_{size}",
         summary=f"InternVideo2 {summary} (arXiv 2403.15377)",
         data=learned,
+        twin="nano_internvideo2",
         parts={**parts, "text": "google-bert/bert-large-uncased"},
         outline=partial(_outline, size),
         start=partial(_start, size),

@@ -42,7 +42,7 @@ from kinema.models.registry import find_checkpoint, load_model
 from kinema.modules.connectors.qformer import QFormerConfig
 from kinema.processors.read import ReadSettings
 from kinema.recipes.published_data import PublishedData, data
-from kinema.recipes.recipe import Finite, Outline, Recipe, Request, num_steps, save_loaded
+from kinema.recipes.recipe import Finite, Outline, Recipe, Request, SampleSize, num_steps, save_loaded
 from kinema.training.low_rank import add_low_rank, merged_tensors
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import Shuffled
@@ -235,6 +235,19 @@ def _merged(loaded: Loaded[Any, Any]) -> Loaded[Any, Any]:
     return replace(loaded, model=whole)
 
 
+def _longest(published: Published) -> SampleSize:
+    """A clip cut into as many tiles as there may be, each read by the published queries."""
+    views = 1 + (published.max_tiles or 0)
+    sizes = chat_8b()
+    side = sizes.vision.image_size // sizes.vision.patch_size
+    tokens = {
+        "vision_encoder": views * (published.num_frames * side**2 + 1),
+        "connector": views * sizes.bridge.num_tokens,
+        "language_model": MAX_LENGTH,
+    }
+    return SampleSize(tokens=tokens, labelled=256)
+
+
 def _recipe(name: str, summary: str, scheme: Scheme) -> Recipe:
     return Recipe(
         name=name,
@@ -249,6 +262,9 @@ def _recipe(name: str, summary: str, scheme: Scheme) -> Recipe:
         stage=partial(chat_stage, scheme),
         merged=_merged,
         save=save_loaded(chat_checkpoint.save_chat),
+        longest={stage: _longest(published) for stage, published in scheme.items()},
+        twin="nano_internvideo2_chat",
+        on_gpus={"activation_checkpointing": True, "max_samples_at_once": 4},
         keeps=("reading", "max_tiles"),
     )
 

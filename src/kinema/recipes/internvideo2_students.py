@@ -150,6 +150,7 @@ def _recipe(
         parts=teachers,
         optional_parts={"student": _STUDENT},
         takes_model=False,
+        twin="nano_internvideo2",
         outline=partial(_outline, published),
         start=partial(_start, published),
         open_data=open_lists,

@@ -316,6 +316,7 @@ def _recipe(modality: Modality, *, low_rank: bool = True) -> Recipe:
     return Recipe(
         name=f"languagebind_{modality}" + ("" if low_rank else "_ft"),
         summary=f"LanguageBind: {modality} bound to text, {learns} (arXiv 2310.01852)",
+        twin="nano_languagebind" if modality is Modality.VIDEO else None,
         data={f"{modality}_text": PublishedData(groups=(DATA[modality],))},
         parts={"image": "LanguageBind/LanguageBind_Image"},
         takes_model=False,

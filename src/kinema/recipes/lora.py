@@ -1,7 +1,7 @@
 """Low-rank updates for any recipe: what ``--lora`` asks for, and ``--qlora`` beside weights in four bits.
 
 The language model gets updates beside all linear layers of its stack, as the published options do
-(DAMO-NLP-SG/VideoLLaMA3 at 05cee23, ``scripts``), and nothing else of the model does.
+(DAMO-NLP-SG/VideoLLaMA3 at 05cee23, PKU-YuanGroup/Video-LLaVA at 984e65b); nothing else of the model does.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,6 @@ from kinema.training.run import RunConfig
 from kinema.training.stage import Stage
 
 PART = "language_model"
-UPDATES = Adapter(parts=(PART,), rank=64, alpha=16.0, dropout=0.05)
 
 
 def expect_holdable(request: Request, run: RunConfig) -> None:
@@ -40,13 +39,14 @@ def expect_holdable(request: Request, run: RunConfig) -> None:
     four_bit_library()
 
 
-def with_updates(model: nn.Module, request: Request, stages: Sequence[Stage]) -> None:
+def with_updates(model: nn.Module, request: Request, stages: Sequence[Stage], updates: Adapter) -> None:
     """Put updates beside the language model, in place; what learns without any becomes float32.
 
     Args:
         model: may have shapes only; frozen weights keep the dtype that they have.
         request: its seed draws what updates begin with.
         stages: say what learns.
+        updates: those of the recipe.
 
     Raises:
         ConfigError: if no stage trains the language model, or the model has updates by a recipe of its own.
@@ -57,7 +57,7 @@ def with_updates(model: nn.Module, request: Request, stages: Sequence[Stage]) ->
         raise ConfigError(f"--lora is for the {PART}, and no stage of this run trains it; leave it out.")
     if PART not in dict(model.named_children()):
         raise ConfigError(f"--lora is for the {PART}, and this model has none.")
-    add_adapter(model, replace(UPDATES, base_bits=request.base_bits), seed=request.seed)
+    add_adapter(model, replace(updates, base_bits=request.base_bits), seed=request.seed)
     for stage in stages:
         for parameters in find_parts(model, stage.learning_rates).values():
             for parameter in parameters:

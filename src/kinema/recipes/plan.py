@@ -15,6 +15,7 @@ from kinema.processors.prepared import PreparedConversation
 from kinema.recipes.lora import expect_holdable, with_updates
 from kinema.recipes.published_data import DataGroup
 from kinema.recipes.recipe import Recipe, Request, SampleSize
+from kinema.recipes.registry import twin_command
 from kinema.recipes.settings import plain
 from kinema.training.memory import TrainingForecast, forecast_training
 from kinema.training.optimizer import find_parts
@@ -65,6 +66,10 @@ class PlannedRun:
     recipe: str
     num_parameters: int
     stages: tuple[PlannedStage, ...]
+    left_out: tuple[str, ...]
+    """Stages of the recipe that have no data: nobody's own, and none that are counted anywhere."""
+    twin: str | None
+    """The command that trains the like at nano size."""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -74,14 +79,20 @@ class PlannedRun:
         ]
         for stage in stages:
             del stage["memory"]
-        return {"recipe": self.recipe, "num_parameters": self.num_parameters, "stages": stages}
+        return {
+            "recipe": self.recipe,
+            "num_parameters": self.num_parameters,
+            "stages": stages,
+            "left_out": list(self.left_out),
+            "twin": self.twin,
+        }
 
 
 def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage], run: RunConfig) -> PlannedRun:
     """Look at a run; weights are counted on the meta device and none is read.
 
-    Memory is that of batches as long as the recipe's longest sample, or where it has none as the first
-    sample of each stage.
+    Memory is that of batches as long as the recipe's longest sample of each stage, or where it has none as
+    the first.
 
     Raises:
         ConfigError: if a stage names a part that the model has not, or the request and the run do not agree.
@@ -90,10 +101,12 @@ def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Run
     model = recipe.outline(request).model
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     if request.lora:
-        with_updates(model, request, stages)
+        with_updates(model, request, stages, recipe.updates)
     return PlannedRun(
         recipe=recipe.name,
         num_parameters=num_parameters,
+        left_out=tuple(name for name in recipe.data if name not in {stage.name for stage in stages}),
+        twin=None if recipe.twin is None else twin_command(recipe.twin),
         stages=tuple(
             PlannedStage(
                 name=stage.name,
@@ -119,7 +132,7 @@ def plan_run(recipe: Recipe, request: Request, stages: Sequence[Stage], run: Run
 def _memory(
     recipe: Recipe, request: Request, model: nn.Module, stage: Stage, run: RunConfig
 ) -> TrainingForecast | None:
-    size = recipe.longest
+    size = recipe.longest.get(stage.name)
     if size is None and (found := first_sample(recipe, request, stage)) is not None:
         size = _size_of(found[0])
     if size is None:

@@ -15,6 +15,7 @@ from kinema.errors import ConfigError
 from kinema.models.loaded import Loaded
 from kinema.processors.messages import Conversation
 from kinema.recipes.published_data import PublishedData
+from kinema.training.adapters import Adapter
 from kinema.training.stage import Stage
 
 
@@ -104,12 +105,16 @@ class StageBuilder(Protocol):
         """
 
 
+UPDATES = Adapter(parts=("language_model",), rank=64, alpha=16.0, dropout=0.05)
+"""As the training code of DAMO-NLP-SG/VideoLLaMA3 has them (05cee23)."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SampleSize:
     """How much of a sample goes through each part of a model."""
 
     tokens: Mapping[str, int]
-    """Positions of ``language_model``, patches of ``vision_encoder``."""
+    """Positions of ``language_model``, patches of ``vision_encoder``, and the like."""
     labelled: int
     """Tokens that are learned."""
 
@@ -144,8 +149,12 @@ class Recipe:
     """What ``start`` gave, trained since, with updates of the recipe's own folded in; it goes on learning."""
     save: Callable[[Loaded[Any, Any], Path], None]
     """Writes that as a folder."""
-    longest: SampleSize | None = None
-    """How long a sample gets, for a forecast of memory; None takes that of the first sample."""
+    longest: Mapping[str, SampleSize] = field(default_factory=dict)
+    """How long a sample of each stage gets, for a forecast of memory; without it the first sample is one."""
+    updates: Adapter = UPDATES
+    """What ``--lora`` puts beside weights: what was published for the recipe, if anything was."""
+    twin: str | None = None
+    """The recipe that trains the like at nano size, a key of ``registry.TWINS``."""
     on_gpus: Mapping[str, Any] = field(default_factory=dict)
     """How it is run on GPUs, where nobody says otherwise: fields of ``RunConfig``."""
     keeps: tuple[str, ...] = ()

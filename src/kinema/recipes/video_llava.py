@@ -30,6 +30,7 @@ from kinema.models.video_llava.processor_json import OFFICIAL_PLACEHOLDERS, fitt
 from kinema.models.video_llava.start import assemble
 from kinema.recipes.published_data import PublishedData, data
 from kinema.recipes.recipe import Finite, Outline, Recipe, Request, SampleSize, num_steps, save_loaded
+from kinema.training.adapters import Adapter
 from kinema.training.optimizer import OptimizerConfig
 from kinema.training.order import ByModalityLength, Order, Shuffled
 from kinema.training.schedule import Cosine
@@ -57,6 +58,8 @@ DATA = {
 
 _BATCH_SIZES = {"align": 256, "tune": 128}
 _RATES = {"align": {"connector": 1e-3}, "tune": {"connector": 2e-5, "language_model": 2e-5}}
+_UPDATES_RATE = 2e-4
+"""Of low-rank updates in place of the language model's own."""
 _IMAGE_FITS = {"align": "crop", "tune": "pad"}
 
 
@@ -78,12 +81,15 @@ def video_llava_stage(name: str, source: Finite | PublishedData, request: Reques
         ConfigError: if the data do not fill a batch.
     """
     batch_size = request.batch_size or _BATCH_SIZES[name]
+    rates = _RATES[name]
+    if request.lora and "language_model" in rates:
+        rates = rates | {"language_model": _UPDATES_RATE}
     order: Order = Shuffled(len(source))
     if name == "tune" and isinstance(source, _Measured):
         order = ByModalityLength(source.modality_lengths(), launched_size())
     return Stage(
         name=name,
-        learning_rates=_RATES[name],
+        learning_rates=rates,
         data=source.as_mixture() if isinstance(source, PublishedData) else mixture((source, 1.0)),
         num_steps=num_steps(source, batch_size, request.epochs or 1.0, name),
         batch_size=batch_size,
@@ -137,6 +143,10 @@ VIDEO_LLAVA_7B = Recipe(
     start=_start,
     stage=video_llava_stage,
     save=save_loaded(checkpoint.save),
-    longest=SampleSize(tokens={"language_model": MAX_LENGTH, "vision_encoder": 8 * 257}, labelled=512),
+    longest=dict.fromkeys(
+        DATA, SampleSize(tokens={"language_model": MAX_LENGTH, "vision_encoder": 8 * 257}, labelled=512)
+    ),
+    updates=Adapter(parts=("language_model",), rank=128, alpha=256.0, dropout=0.05),
+    twin="nano_video_llava",
     on_gpus={"activation_checkpointing": True, "max_samples_at_once": 4, "shard": ("language_model",)},
 )

@@ -227,6 +227,11 @@ def videollama3_stage(name: str, source: Finite | PublishedData, request: Reques
     )
 
 
+_LONGEST = SampleSize(
+    tokens={"language_model": MAX_LENGTH, "vision_encoder": 4 * MAX_VISUAL_TOKENS}, labelled=1024
+)
+
+
 def _start(request: Request) -> Loaded[VideoLLaMA3, VideoLLaMA3Processor]:
     if request.model is not None:
         return checkpoint.load(find_checkpoint(request.model), dtype=request.dtype)
@@ -253,9 +258,8 @@ def _recipe(size: str, config: Callable[[], VideoLLaMA3Config], language: str, v
         start=_start,
         stage=videollama3_stage,
         save=save_loaded(checkpoint.save),
-        longest=SampleSize(
-            tokens={"language_model": MAX_LENGTH, "vision_encoder": 4 * MAX_VISUAL_TOKENS}, labelled=1024
-        ),
+        longest=dict.fromkeys(DATA, _LONGEST),
+        twin="nano",
         on_gpus={
             "activation_checkpointing": True,
             "max_samples_at_once": 2,
