@@ -148,6 +148,8 @@ def save_adapter(model: nn.Module, keymap: KeyMap, folder: Path, *, base: str | 
     Args:
         model: has updates.
         keymap: of the model without them; says what its layers are called there, and which are apart there.
+            peft asks for the names of modules: a class that renames as it reads, such as transformers' of
+            Video-LLaVA, needs the key map of its own ``state_dict``.
         folder: new; gets ``adapter_config.json`` and ``adapter_model.safetensors``.
         base: hub id or folder of the model they belong to.
 

@@ -10,10 +10,11 @@ from golden_video_llava import official_pixels
 from safetensors.torch import load_file
 
 from kinema.errors import ModelWarning
-from kinema.models.video_llava.checkpoint import convert, load, load_weights
-from kinema.models.video_llava.keys import Layout
+from kinema.models.video_llava.checkpoint import convert, load, load_weights, save
+from kinema.models.video_llava.keys import Layout, model_keymap
 from kinema.processors.collate import Sample, pad_samples
 from kinema.processors.tower_inputs import TowerInputs, TowerItem
+from kinema.training.adapters import Adapter, add_adapter, merge_adapter, save_adapter
 
 pytestmark = pytest.mark.filterwarnings("ignore::kinema.errors.ModelWarning")
 
@@ -163,6 +164,67 @@ def test_what_ours_saves_loads_there_and_gives_its_logits(
     inputs = pad_samples([sample(port, tensors, "video_and_image", config)], 0)
     ours = load_weights(tmp_path / "port")(inputs)
     close(ours, their_logits(model.eval(), port, tensors))
+
+
+def with_updates(model):
+    """The model with updates of the language model that show."""
+    names = add_adapter(model, Adapter(parts=("language_model",), rank=4, alpha=8))
+    assert all(name.startswith("language_model.layers.") for name in names)
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in model.named_parameters():
+        if ".lora_B." in name:
+            parameter.data.normal_(std=0.1, generator=generator)
+    return model.eval()
+
+
+@pytest.fixture
+def adapted(official_folder, tmp_path):
+    """A folder in the port's layout, and its model with updates."""
+    convert(official_folder, tmp_path / "port", layout=Layout.TRANSFORMERS)
+    return tmp_path / "port", with_updates(load_weights(tmp_path / "port"))
+
+
+@torch.inference_mode()
+def test_updates_saved_alone_are_read_by_peft_beside_the_port(
+    transformers, adapted, port, tensors, config, tmp_path
+):
+    peft = pytest.importorskip("peft")
+    folder, ours = adapted
+    theirs = transformers.VideoLlavaForConditionalGeneration.from_pretrained(folder).eval()
+    plain = their_logits(theirs, port, tensors)
+    keymap = model_keymap(ours.config, Layout.TRANSFORMERS, theirs.state_dict())
+    save_adapter(ours, keymap, tmp_path / "adapter")
+    tuned = peft.PeftModel.from_pretrained(theirs, tmp_path / "adapter").eval()
+    expected = ours(pad_samples([sample(port, tensors, "video_and_image", config)], 0))
+    assert (expected - plain).abs().max() > 0.1
+    close(their_logits(tuned, port, tensors), expected)
+
+
+@torch.inference_mode()
+def test_updates_folded_in_answer_the_same_in_the_port(
+    transformers, adapted, port, tensors, config, tmp_path
+):
+    folder, ours = adapted
+    inputs = pad_samples([sample(port, tensors, "video_and_image", config)], 0)
+    expected = ours(inputs)
+    merge_adapter(ours)
+    close(ours(inputs), expected)
+    save(ours, load(folder).processor, tmp_path / "merged", layout=Layout.TRANSFORMERS)
+    theirs = transformers.VideoLlavaForConditionalGeneration.from_pretrained(tmp_path / "merged")
+    close(their_logits(theirs.eval(), port, tensors), expected)
+
+
+@torch.inference_mode()
+def test_updates_folded_in_answer_the_same_in_the_official_layout(
+    official_folder, port, tensors, config, tmp_path
+):
+    ours = with_updates(load_weights(official_folder))
+    inputs = pad_samples([sample(port, tensors, "video_and_image", config)], 0)
+    inputs.input_ids[inputs.visual_mask] = 0  # the port's placeholders are beyond the vocabulary
+    expected = ours(inputs)
+    merge_adapter(ours)
+    save(ours, load(official_folder).processor, tmp_path / "merged")
+    close(load_weights(tmp_path / "merged")(inputs), expected)
 
 
 def test_the_tokenizer_that_ours_saves_gives_the_same_ids_there(transformers, official_folder, tmp_path):
