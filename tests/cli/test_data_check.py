@@ -18,6 +18,7 @@ def test_a_table_tells_the_reasons_and_the_exit_code_that_rows_are_bad(planted):
     assert lines[1].startswith("broken      1     5    it is not JSON")
     reasons = [line[:11].strip() for line in lines[1:-1] if line[:11].strip()]
     assert reasons == [str(fault) for fault in BAD if fault not in ("too long", "refused")]
+    assert "start from the folder that it lies in; --media names another" in outcome.stderr
     assert lines[-1] == f"{planted}: {sum(map(len, BAD.values())) - 2} of 27 rows are bad"
 
 

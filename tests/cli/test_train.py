@@ -288,6 +288,10 @@ def test_the_recipes_are_listed():
             r"from its parts: --part language=... (Qwen/Qwen2.5-1.5B-Instruct)",
         ),
         (("videollama3_2b", "--part", "vision"), "--part vision: give each part once, as NAME=SOURCE"),
+        (
+            ("finetune", "--model", "MODEL", "--data", "FILE", "--media", "nowhere"),
+            "--media nowhere: there is no",
+        ),
         (("none.yaml",), "none.yaml is not the file of a run"),
     ],
 )

@@ -53,6 +53,11 @@ def test_the_first_bad_samples_do_not_stop_a_run_and_one_too_many_does(tmp_path)
     assert "max_bad_share is 0.05" in str(raised.value)
 
 
+def test_the_last_error_is_told_once(tmp_path):
+    with pytest.raises(DataError, match=r"The last is film\.mp4: there is no such file\. All are in"):
+        counter(tmp_path, 0.0).add(0, 1, [bad(MediaError("film.mp4: there is no such file."))])
+
+
 def test_the_share_is_of_what_was_seen(tmp_path):
     counted = counter(tmp_path)
     counted.add(0, 1000, [bad(MediaError("broken"))] * 50)

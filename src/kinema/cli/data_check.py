@@ -44,6 +44,7 @@ def check(
     no rows.
     """
     from kinema.datasets.check import check_records
+    from kinema.datasets.fault import Fault
 
     records = own_records(file, rows)
     if clean is not None:
@@ -66,6 +67,8 @@ def check(
         print_json(_document(file, report, clean))
     else:
         _print_table(file, report, clean)
+    if rows.media is None and Fault.MISSING in report.counts:
+        note(f"paths in {file} start from the folder that it lies in; --media names another one.")
     if report.num_bad:
         raise typer.Exit(BAD_ROWS)
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from kinema.datasets.mixture import Mixture, mixture
 from kinema.datasets.own import open_records
+from kinema.datasets.own.place import is_remote, local_path
 from kinema.errors import ConfigError
 from kinema.models.loaded import Loaded
 from kinema.processors.messages import Conversation
@@ -164,13 +165,17 @@ class Recipe:
         """The stages for which the request has data, in order; the published ones where it has none at all.
 
         Raises:
-            ConfigError: if it has data for a stage that there is not, or too few to fill a batch.
+            ConfigError: if it has data for a stage that there is not, too few to fill a batch, or a folder of
+                media that is not there.
             DataError: if a file is broken.
         """
         if unknown := sorted(request.data.keys() - self.data.keys()):
             raise ConfigError(
                 f"{self.name} has no stage {', '.join(unknown)}; its stages are {', '.join(self.data)}."
             )
+        media = request.media
+        if media is not None and not is_remote(media) and not local_path(media).is_dir():
+            raise ConfigError(f"--media {media}: there is no such folder, and media are looked for there.")
         sources: dict[str, Finite | PublishedData] = {}
         for name, published in self.data.items():
             if files := request.data.get(name):

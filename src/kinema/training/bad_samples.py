@@ -80,8 +80,9 @@ class BadSamples:
         if self.num_bad > self.max_share * max(self.num_seen, MIN_SEEN):
             counts = ", ".join(f"{reason} {count}" for reason, count in self.by_reason.most_common())
             names = ", ".join(bad[-1].media) or f"sample {bad[-1].index}"
+            last = bad[-1].error.removeprefix(f"{names}: ").removesuffix(".")
             raise DataError(
                 f"stage {self.stage}: {self.num_bad} of the {self.num_seen} samples seen are bad ({counts}), "
-                f"and max_bad_share is {self.max_share:g}. The last is {names}: {bad[-1].error}. All are in "
+                f"and max_bad_share is {self.max_share:g}. The last is {names}: {last}. All are in "
                 f"{self.path}; mend or remove them, or raise max_bad_share."
             )
