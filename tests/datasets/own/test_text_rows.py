@@ -55,6 +55,9 @@ def test_cells_may_hold_line_breaks_and_quotes(tmp_path):
         ("a.json", '[{"n": 0} {"n": 1}]', "record 0: neither a comma nor the end"),
         ("a.json", '[{"n": 0}', "record 0: neither a comma nor the end"),
         ("a.json", '{\n"data": []}', "a .json file of records holds a list"),
+        ("a.json", '[{"n": 0}] [{"n": 1}]', "something follows the end of its list"),
+        ("a.json", "[]]", "something follows the end of its list"),
+        ("a.json", "[" + '{"n":' * 100_000, "record 0: it is nested too deeply"),
         ("a.csv", "", "this file is empty"),
         ("a.csv", "file,file\na,b\n", "each column needs a name of its own"),
     ],
@@ -66,10 +69,21 @@ def test_a_file_that_cannot_be_taken_apart_is_named(name, text, complaint, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("name", "text"), [("a.jsonl", '{"n": 0}\n'), ("a.json", '[{"n": 0}]'), ("a.csv", "n\n0\n")]
+)
+@pytest.mark.parametrize("mark", ["\ufeff", "\ufffe"])
+def test_utf_16_is_told(name, text, mark, tmp_path):
+    (tmp_path / name).write_bytes((mark + text).encode("utf-16-le"))
+    with pytest.raises(DataError, match=rf"{name}: it is UTF-16; save it as UTF-8"):
+        open_rows(tmp_path / name)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "complaint"),
     [
         ("a.jsonl", b'{"n": 0}\n{"n"\n', "a.jsonl, record 1: it is not JSON"),
         ("a.jsonl", b'{"n": 0}\n{"n": "\xff"}\n', "a.jsonl, record 1: it is not JSON: 'utf-8'"),
+        ("a.jsonl", b'{"n": 0}\n' + b'{"n":' * 100_000, "a.jsonl, record 1: it is not JSON"),
         ("a.csv", b"n\n0\n1,2\n", "a.csv, record 1: it has 2 cells under 1 columns"),
         ("a.csv", b"n\n0\n\xff\n", "a.csv, record 1: it is no row of a table"),
     ],

@@ -7,6 +7,7 @@ The file stands under ``image``, ``video`` or ``audio``, or under a name that do
 the file shows it. ``start`` and ``end`` (seconds) choose a part of a video or sound.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from reprlib import repr as shortened
 from typing import Any
@@ -53,7 +54,7 @@ def read_captioned(record: Record, prompt: str | None, see: Callable[[Source], S
         see: opens a file, to find out what it is.
 
     Raises:
-        DataError: if it has no file or no caption, or times that are no numbers.
+        DataError: if it has no file or no caption, words that are no text, or times that are no numbers.
     """
     data = record.data
     column, caption = _first(data, (*_KINDS, *FILES)), _first(data, CAPTIONS)
@@ -67,9 +68,10 @@ def read_captioned(record: Record, prompt: str | None, see: Callable[[Source], S
     times = {"start_s": _seconds(record, _STARTS), "end_s": _seconds(record, _ENDS)}
     part = kind(source=source, **({} if kind is ImagePart else times))
     asked = _first(data, QUESTIONS)
-    question = data[asked] if asked else PROMPTS[type(part)] if prompt is None else prompt
-    shown = (part, TextPart(text=str(question))) if question else (part,)
-    answer = Message(role="assistant", parts=(TextPart(text=str(data[caption])),))
+    default = PROMPTS[type(part)] if prompt is None else prompt
+    question = _words(record, asked) if asked else default
+    shown = (part, TextPart(text=question)) if question else (part,)
+    answer = Message(role="assistant", parts=(TextPart(text=_words(record, caption)),))
     return Conversation(messages=(Message(role="user", parts=shown), answer))
 
 
@@ -83,6 +85,14 @@ def _only(source: Any, record: Record, column: str) -> Source:
     if not isinstance(source, str | bytes) or not source:
         raise record.error(f"{column!r} must be the path of one file, got {shortened(source)}.")
     return source
+
+
+def _words(record: Record, column: str) -> str:
+    """A text, or a number such as a class; not the nan that tables fill gaps with, nor a list."""
+    value = record.data[column]
+    if isinstance(value, str) or (isinstance(value, int | float) and math.isfinite(value)):
+        return str(value)
+    raise record.error(f"{column!r} must be a text or a number, got {shortened(value)}.")
 
 
 def _kind(source: Source) -> Callable[..., Part]:

@@ -20,6 +20,8 @@ _BLOCK = 1 << 20
 """Characters of a JSON list that are read together."""
 _MARK = b"\xef\xbb\xbf"
 """What some editors put before UTF-8."""
+_WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff")
+"""What UTF-16 begins with."""
 _BLANKS = " \t\r\n"
 
 
@@ -50,9 +52,14 @@ class Spans:
 
 
 def spans_of_lines(path: Path) -> Spans:
-    """The lines that are not empty."""
+    """The lines that are not empty.
+
+    Raises:
+        DataError: if they are UTF-16, in which ends of lines are other bytes.
+    """
     starts, ends = array("q"), array("q")
     place = 0
+    _expect_utf8(path)
     with path.open("rb") as file:
         for line in file:
             if line.strip() and line.strip() != _MARK:
@@ -69,6 +76,7 @@ def spans_of_cells(path: Path, separator: str) -> Spans:
         DataError: if the table cannot be taken apart, naming the line.
     """
     starts, ends = array("q"), array("q")
+    _expect_utf8(path)
     with path.open("rb") as file:
         place = len(_MARK) if file.read(len(_MARK)) == _MARK else 0
         file.seek(place)
@@ -104,6 +112,7 @@ def spans_of_elements(path: Path) -> Spans:
         DataError: if there is no such list in the file, or it is broken, naming the element.
     """
     starts, ends = array("q"), array("q")
+    _expect_utf8(path)
     with path.open(encoding="utf-8-sig", newline="") as file:
         try:
             for start, end in _Elements(path, file):
@@ -112,6 +121,12 @@ def spans_of_elements(path: Path) -> Spans:
         except UnicodeDecodeError as error:
             raise DataError(f"{path}, after record {len(starts) - 1}: it is not UTF-8: {error}.") from error
     return Spans(path, starts, ends)
+
+
+def _expect_utf8(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(2) in _WIDE_MARKS:
+            raise DataError(f"{path}: it is UTF-16; save it as UTF-8.")
 
 
 class _Elements:
@@ -132,6 +147,7 @@ class _Elements:
             raise DataError(f"{self._path}: a .json file of records holds a list, [...].")
         self._advance(self._at + 1)
         if self._next_character() == "]":
+            self._expect_end()
             return
         for index in count():
             end = self._end_of_element(index)
@@ -139,10 +155,17 @@ class _Elements:
             self._advance(end)
             yield start, self._place
             is_last = self._next_character() == "]"
-            self._advance(self._at + 1)
             if is_last:
+                self._expect_end()
                 return
+            self._advance(self._at + 1)
             self._next_character()
+
+    def _expect_end(self) -> None:
+        """Records behind the list would be lost without a word."""
+        self._advance(self._at + 1)
+        if self._next_character():
+            raise DataError(f"{self._path}: something follows the end of its list; make it one list.")
 
     def _next_character(self) -> str:
         """Go to the next one that is no blank; empty at the end."""
@@ -166,6 +189,8 @@ class _Elements:
                 _, end = self._decoder.raw_decode(self._text, self._at)
             except json.JSONDecodeError as error:
                 complaint = f"it is not JSON: {error.msg}"
+            except RecursionError as error:
+                raise DataError(f"{self._path}, record {index}: it is nested too deeply.") from error
             else:
                 mark = self._behind_blanks(end)
                 if self._text[mark : mark + 1] in (",", "]"):

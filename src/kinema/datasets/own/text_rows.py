@@ -22,7 +22,7 @@ def open_lines(place: Place) -> "JsonRows":
     """Objects of JSON, one a line.
 
     Raises:
-        DataError: if there is no such file.
+        DataError: if there is no such file, or it is not UTF-8.
     """
     return JsonRows(file=str(place), spans=spans_of_lines(local_copy(place)), is_list=False)
 
@@ -107,8 +107,8 @@ class TableRows:
 
 def _parsed(text: bytes, file: str, index: int) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as error:  # of JSON, or of UTF-8
+        return json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # of JSON, of UTF-8, or nested too deeply
         where = f"{file}, record {index}"
         raise RowError(where, f"it is not JSON: {error}.", Fault.BROKEN) from error
 
