@@ -12,6 +12,7 @@ def answered(text):
     "text",
     [
         "1.0-2.0 s",
+        "At 1.0 -2.0 s.",
         "From 3 to 6.4 seconds.",
         "It lasts 12 minutes; hold it for 20 to 30 seconds, and every 40 - 50 s.",
         "Room 70 to 80, then 10 - 20 metres.",
@@ -28,6 +29,8 @@ def test_what_is_in_the_clip_and_in_the_picture_is_well(text):
     [
         ("1.0-7.0 s", "an answer speaks of '1.0-7.0 s', but the clip ends at 6.000 s."),
         ("Between 5 and 4 seconds.", "an answer speaks of '5 and 4 seconds'"),
+        ("-1.0-2.0 s", "an answer speaks of '-1.0-2.0 s'"),
+        ("From -1 to 2 seconds.", "an answer speaks of '-1 to 2 seconds'"),
         ("Twice: 1s - 2s, 3s to 120s", "'3s to 120s'"),
         ("<ref>a dog</ref>[[0, 0, 1000, 1001]]", "[0, 0, 1000, 1001] is no box"),
         ("<ref>a dog</ref>[[1, 2, 3, 4], [9, 2, 3, 4]]", "[9, 2, 3, 4] is no box"),

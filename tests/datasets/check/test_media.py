@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +49,8 @@ def test_what_is_there_is_well_and_says_when_it_ends(part, end_s):
         (VideoPart(source=FILM, start_s=2.0, end_s=2.0), Fault.OUTSIDE),
         (VideoPart(source=FILM, start_s="1"), Fault.MALFORMED),
         (VideoPart(source=FILM, end_s=float("nan")), Fault.MALFORMED),
+        (VideoPart(source=Path("gone.mp4")), Fault.MISSING),
+        (VideoPart(source=Path("x" * 5000)), Fault.MISSING),
         (VideoPart(source=DING), Fault.UNREADABLE),
         (VideoPart(source=FILM[: len(FILM) // 2]), Fault.UNREADABLE),
         (AudioPart(source=DING, start_s=2.5), Fault.OUTSIDE),

@@ -128,6 +128,12 @@ def test_the_first_of_rows_that_are_the_same_is_good(tmp_path):
     assert report.examples[Fault.DUPLICATE][0].complaint == "the same media and words as row 0."
 
 
+def test_rows_that_differ_in_blanks_alone_are_the_same(tmp_path):
+    rows = [{"conversations": [{"from": "gpt", "value": text}]} for text in ("a b", " a\nb ", "ab")]
+    (tmp_path / "a.json").write_text(json.dumps(rows))
+    assert check_records(OwnRecords(files=(tmp_path / "a.json",))).good.tolist() == [0, 2]
+
+
 def test_a_value_of_a_kind_that_nobody_foresaw_is_a_fault_of_its_row(tmp_path):
     content = [{"type": "video", "video": 3}]
     row = {"messages": [{"role": "user", "content": content}, {"role": "assistant", "content": "x"}]}

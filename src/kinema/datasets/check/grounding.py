@@ -11,7 +11,7 @@ from kinema.datasets.check.media import TOLERANCE_S, Trouble
 from kinema.datasets.fault import Fault
 from kinema.processors.messages import Conversation
 
-_TIME = r"(\d+(?:\.\d+)?)"
+_TIME = r"((?:(?<!\S)-)?\d+(?:\.\d+)?)"
 _UNIT = r"\s*(?:s|sec|seconds)"
 _SPAN = re.compile(
     rf"(?<!for )(?<!every )(?<!another )(?<![\d.]){_TIME}(?:{_UNIT})?\s*(?:-|–|to|and)\s*{_TIME}{_UNIT}\b"
@@ -43,7 +43,7 @@ def misplaced(conversation: Conversation, ends_s: list[float]) -> Trouble | None
 def _wrong_span(text: str, end_s: float) -> Trouble | None:
     for found in _SPAN.finditer(text):
         first, last = map(float, found.groups())
-        if last < first or last > end_s + TOLERANCE_S:
+        if first < 0 or last < first or last > end_s + TOLERANCE_S:
             complaint = f"an answer speaks of {found[0]!r}, but the clip ends at {end_s:.3f} s."
             return Trouble(Fault.OUTSIDE, complaint)
     return None

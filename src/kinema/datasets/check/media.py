@@ -45,8 +45,8 @@ def look_at(part: Part) -> Seen:
     if (isinstance(part, ImagePart) and isinstance(part.source, VideoFrame)) or type(part) not in _LOOKS:
         return Seen(None)
     source = getattr(part, "source", None)
-    if isinstance(source, Path) and not source.exists():
-        return Seen(Trouble(Fault.MISSING, f"{source}: there is no such file."))
+    if isinstance(source, Path) and (trouble := _missing(source)):
+        return Seen(trouble)
     if trouble := _absurd_times(part):
         return Seen(trouble)
     with warnings.catch_warnings(record=True) as said:
@@ -63,6 +63,14 @@ def look_at(part: Part) -> Seen:
     if seen.trouble is None and damage is not None:
         return seen._replace(trouble=Trouble(Fault.UNREADABLE, damage))
     return seen
+
+
+def _missing(path: Path) -> Trouble | None:
+    try:
+        is_there = path.exists()
+    except OSError as error:  # a name that is too long, a folder that may not be entered
+        return Trouble(Fault.MISSING, f"{path}: {error.strerror}.")
+    return None if is_there else Trouble(Fault.MISSING, f"{path}: there is no such file.")
 
 
 def _absurd_times(part: Part) -> Trouble | None:

@@ -127,13 +127,16 @@ def _is_in_memory(part: Part) -> bool:
 
 
 def _digest(conversation: Conversation) -> int:
-    """Of roles, words and media; of media in memory their content, of others the name."""
+    """Of roles, words and media, however blanks are set; of media in memory their content, of others the
+    name."""
     digest = blake2b(digest_size=8)
     for message in conversation.messages:
         digest.update(message.role.encode())
         for part in message.parts:
             if _is_in_memory(part):
                 digest.update(part.source)  # type: ignore[union-attr, arg-type]
+            elif isinstance(part, TextPart):
+                digest.update(repr(part.text.split()).encode())
             elif isinstance(part, ImagePart) and isinstance(part.source, VideoFrame):
                 digest.update(f"{part.source.source!r} {part.source.pts_s}".encode())
             else:
