@@ -21,7 +21,6 @@ import typer
 from kinema.datasets.mixture import mixture
 from kinema.datasets.toybox_sounds import HEARD_PROMPT, ToyboxSounds
 from kinema.evaluation.toybox_sounds import HeardScores, ask_films, caption_films, score_heard
-from kinema.hub.card import ModelCard
 from kinema.inference.engine import VideoLanguageModel
 from kinema.inference.load import load
 from kinema.models.internvideo2.captioner import AudioCaptioner, CaptionerConfig
@@ -33,11 +32,12 @@ from kinema.modules.language.decoder import DecoderConfig
 from kinema.processors.beats_features import BEATsFeaturesConfig
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.recipes.internvideo2_audio_captioner import LEARNING_PARTS
+from kinema.recipes.nano_card import nano_card
 from kinema.recipes.nano_ears import SoundNaming, draw_scenes, train_nano_ears
 from kinema.recipes.nano_fit import Fit
 from kinema.recipes.nano_internvideo2_sizes import nano_beats
 from kinema.recipes.nano_languagebind import NanoRun
-from kinema.recipes.nano_sentence_pieces import learn_pieces
+from kinema.recipes.nano_sentence_pieces import kept_pieces, learn_pieces
 from kinema.recipes.program import run_as_program
 from kinema.training.init import init_weights
 from kinema.training.loop import train
@@ -123,7 +123,13 @@ def train_nano_captioner(run: NanoRun) -> Path:
         out_dir=run.out_dir / "train", seed=run.seed, precision=run.precision, log_every=20, save_every=100
     )
     train(model, processor, nano_captioner_stages(run), settings)
-    save_captioner(model, processor, folder, card=_card())
+    card = nano_card(
+        "nano audio captioner",
+        "nano_audio_captioner",
+        "BEATs, a Q-Former and a language model of about a million parameters",
+        caption_prompt=HEARD_PROMPT,
+    )
+    save_captioner(model, processor, folder, card=card)
     return folder
 
 
@@ -164,14 +170,12 @@ def _load(folder: Path) -> VideoLanguageModel:
 
 def _processor(run: NanoRun) -> CaptionerProcessor:
     """The vocabulary is learned once and kept beside the run."""
-    path = run.out_dir / "tokenizer.model"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(learn_pieces(_lines(max(50, run.steps(1000)), run.seed), ("[INST]", "[/INST]")))
+    lines = _lines(max(50, run.steps(1000)), run.seed)
+    pieces = kept_pieces(run.out_dir, lambda: learn_pieces(lines, ("[INST]", "[/INST]")))
     config = CaptionerProcessorConfig(
         sound=SOUND, patch_size=nano_beats().patch_size, tokens_per_view=NUM_QUERIES
     )
-    return CaptionerProcessor(SentencePieceTokenizer(path.read_bytes()), config)
+    return CaptionerProcessor(SentencePieceTokenizer(pieces), config)
 
 
 def _lines(num_samples: int, seed: int) -> Iterator[str]:
@@ -198,23 +202,6 @@ def _ears(run: NanoRun) -> BEATs:
     ears = BEATs(nano_beats())
     ears.load_state_dict(torch.load(path, weights_only=True))
     return ears
-
-
-def _card() -> ModelCard:
-    return ModelCard(
-        title="nano audio captioner",
-        metadata={
-            "license": "apache-2.0",
-            "kinema": {"domain": "toybox", "caption_prompt": HEARD_PROMPT},
-        },
-        sections={
-            "": (
-                "BEATs, a Q-Former and a language model of about a million parameters in all, trained by "
-                "`kinema.recipes.nano_audio_captioner` on what `kinema.toybox` plays. They know the toybox "
-                "only."
-            )
-        },
-    )
 
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, films: int = 100, train: bool = True) -> None:

@@ -19,7 +19,6 @@ from kinema.datasets.mixture import mixture
 from kinema.datasets.toybox_films import ToyboxFilms
 from kinema.datasets.toybox_pairs import ToyboxStillPairs
 from kinema.evaluation.toybox_films import film_retrieval
-from kinema.hub.card import ModelCard
 from kinema.models.internvideo2.aligned import AlignedProcessor
 from kinema.models.internvideo2.stage2 import InternVideo2Stage2
 from kinema.models.internvideo2.stage2_checkpoint import load, save_stage2
@@ -29,6 +28,7 @@ from kinema.models.internvideo2.vision_checkpoint import load_student, save_visi
 from kinema.processors.bert_text import BertTokenizer
 from kinema.recipes import internvideo2_stage1 as published1
 from kinema.recipes import internvideo2_stage2 as published2
+from kinema.recipes.nano_card import nano_card
 from kinema.recipes.nano_internvideo2_parts import (
     load_pieces,
     load_teachers,
@@ -122,7 +122,12 @@ def train_nano_stage2(
         films = ToyboxFilms(num_frames=STAGE2_FRAMES, side=SIDE, has_sound=hears, has_speech=has_speech)
         stages = [masked_stage(run, tokenizer, films), unmasked_stage(run, tokenizer, films)]
         train(model, AlignedProcessor(processor), stages, settings(run, f"train_{name}"))
-        save_stage2(model, processor, folder, card=_card())
+        card = nano_card(
+            "nano InternVideo2, stage 2",
+            "nano_internvideo2",
+            "Eyes, ears and text layers of two million parameters",
+        )
+        save_stage2(model, processor, folder, card=card)
     return folder
 
 
@@ -236,19 +241,6 @@ def _alignment_stage(
         loss=loss,
         schedule=Cosine(warmup_ratio=0.05, final_ratio=0.02),
         optimizer=OptimizerConfig(rule="muon", weight_decay=0.05, betas=(0.9, 0.98)),
-    )
-
-
-def _card() -> ModelCard:
-    return ModelCard(
-        title="nano InternVideo2, stage 2",
-        metadata={"license": "apache-2.0", "kinema": {"domain": "toybox"}},
-        sections={
-            "": (
-                "Eyes, ears and text layers of two million parameters, trained by "
-                "`kinema.recipes.nano_internvideo2` on what `kinema.toybox` draws. They know the toybox only."
-            )
-        },
     )
 
 

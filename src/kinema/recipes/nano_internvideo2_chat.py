@@ -17,7 +17,6 @@ import typer
 
 from kinema.datasets.mixture import mixture
 from kinema.datasets.toybox import ToyboxImages, ToyboxText, ToyboxVideos
-from kinema.hub.card import ModelCard
 from kinema.models.internvideo2.chat import ChatConfig, InternVideo2Chat
 from kinema.models.internvideo2.chat_checkpoint import save_chat
 from kinema.models.internvideo2.chat_processor import MODEL_FRAMES, ChatProcessor, ChatProcessorConfig
@@ -29,13 +28,13 @@ from kinema.modules.vision.internvideo2 import InternVideo2Vision
 from kinema.processors.read import ReadSettings
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
 from kinema.recipes.internvideo2_stage3 import BRIDGE, EYES, UPDATES, with_updates
+from kinema.recipes.nano_card import nano_card
 from kinema.recipes.nano_internvideo2 import train_nano_stage1, train_nano_stage2
 from kinema.recipes.nano_internvideo2_parts import settings, train_nano_parts
 from kinema.recipes.nano_internvideo2_sizes import PATCH_SIZE, SIDE, WIDTH
 from kinema.recipes.nano_languagebind import NanoRun
 from kinema.recipes.nano_scores import nano_score_lines
-from kinema.recipes.nano_sentence_pieces import learn_pieces
-from kinema.recipes.nano_tokenizer import toybox_texts
+from kinema.recipes.nano_sentence_pieces import kept_pieces, learn_pieces, toybox_lines
 from kinema.recipes.program import run_as_program
 from kinema.training.init import init_weights
 from kinema.training.loop import train
@@ -146,43 +145,31 @@ def train_nano_chat(run: NanoRun) -> Path:
     with_updates(model, seed=run.seed, dropout=0.0)
     train(model, processor, [instruct], settings(run, "train_instruct"))
     merge_low_rank(model)
-    save_chat(model, processor, folder, card=_card())
+    card = nano_card(
+        "nano InternVideo2-Chat",
+        "nano_internvideo2_chat",
+        "Eyes, a bridge of queries and a language model of four million parameters",
+    )
+    save_chat(model, processor, folder, card=card)
     return folder
 
 
 def _processor(run: NanoRun) -> ChatProcessor:
     """The vocabulary is learned once and kept beside the run."""
-    path = run.out_dir / "tokenizer.model"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(learn_pieces(_lines(max(100, run.steps(3000)), run.seed), ("[INST]", "[/INST]")))
+    lines = _lines(max(100, run.steps(3000)), run.seed)
+    pieces = kept_pieces(run.out_dir, lambda: learn_pieces(lines, ("[INST]", "[/INST]")))
     config = ChatProcessorConfig(
         size=SIDE,
         patch_size=PATCH_SIZE,
         tokens_per_view=NUM_QUERIES + NUM_EXTRA_QUERIES,
         reading=ReadSettings(fps=None, max_frames=MODEL_FRAMES, sampling="linspace"),
     )
-    return ChatProcessor(SentencePieceTokenizer(path.read_bytes()), config)
+    return ChatProcessor(SentencePieceTokenizer(pieces), config)
 
 
 def _lines(num_samples: int, seed: int) -> Iterator[str]:
-    for text in toybox_texts(num_samples, seed):
-        yield from (line for line in text.splitlines() if line)
+    yield from toybox_lines(num_samples, seed)
     yield from ("<Video></Video>", "<Image></Image>") * 100
-
-
-def _card() -> ModelCard:
-    return ModelCard(
-        title="nano InternVideo2-Chat",
-        metadata={"license": "apache-2.0", "kinema": {"domain": "toybox"}},
-        sections={
-            "": (
-                "Eyes, a bridge of queries and a language model of four million parameters, trained by "
-                "`kinema.recipes.nano_internvideo2_chat` on what `kinema.toybox` draws. They know the "
-                "toybox only."
-            )
-        },
-    )
 
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, train: bool = True) -> None:

@@ -32,6 +32,7 @@ from kinema.modules.vision.clip import CLIPVision, CLIPVisionConfig
 from kinema.processors.clip_pixels import CLIPPixelsConfig, image_pixels
 from kinema.processors.clip_text import END, START, CLIPTokenizer
 from kinema.recipes.languagebind import FULL_TEMPORAL_PARTS
+from kinema.recipes.nano_card import nano_card
 from kinema.recipes.nano_tokenizer import nano_tokenizer
 from kinema.recipes.nano_vision import PatchReader, Picture, VisionPretraining, pretrain_patches
 from kinema.recipes.program import run_as_program
@@ -201,16 +202,8 @@ def _name_patches(run: NanoRun, encoder: CLIPVision, path: Path) -> None:
 
 
 def _card(modality: str) -> ModelCard:
-    return ModelCard(
-        title=f"nano LanguageBind, {modality}",
-        metadata={"license": "apache-2.0", "kinema": {"domain": "toybox"}},
-        sections={
-            "": (
-                "LanguageBind towers of about a million parameters each, trained by "
-                "`kinema.recipes.nano_languagebind` on what `kinema.toybox` draws. They know the toybox only."
-            )
-        },
-    )
+    parts = "LanguageBind towers of about a million parameters each"
+    return nano_card(f"nano LanguageBind, {modality}", "nano_languagebind", parts)
 
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, train: bool = True) -> None:

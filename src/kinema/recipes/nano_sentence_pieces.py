@@ -1,7 +1,8 @@
 """A SentencePiece vocabulary of the language of the toybox, made with the settings of Llama's."""
 
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import sentencepiece
 
@@ -17,6 +18,15 @@ def nano_sentence_pieces(num_samples: int = 3000, seed: int = 0) -> bytes:
         seed: of the samples.
     """
     return learn_pieces(_lines(num_samples, seed))
+
+
+def kept_pieces(folder: Path, learn: Callable[[], bytes]) -> bytes:
+    """The vocabulary of a run, learned once and kept beside it as ``tokenizer.model``."""
+    path = folder / "tokenizer.model"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(learn())
+    return path.read_bytes()
 
 
 def learn_pieces(lines: Iterable[str], control_tokens: Sequence[str] = ()) -> bytes:
@@ -54,7 +64,17 @@ def learn_pieces(lines: Iterable[str], control_tokens: Sequence[str] = ()) -> by
     return model.getvalue()
 
 
-def _lines(num_samples: int, seed: int) -> Iterator[str]:
+def toybox_lines(num_samples: int, seed: int) -> Iterator[str]:
+    """Lines of captions, questions and answers.
+
+    Args:
+        num_samples: of each kind of training sample.
+        seed: of the samples.
+    """
     for text in toybox_texts(num_samples, seed):
         yield from (line for line in text.splitlines() if line)
+
+
+def _lines(num_samples: int, seed: int) -> Iterator[str]:
+    yield from toybox_lines(num_samples, seed)
     yield from (VICUNA_V1.system, VICUNA_V1.user, VICUNA_V1.assistant) * 100

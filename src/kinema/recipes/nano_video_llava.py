@@ -15,7 +15,6 @@ import typer
 
 from kinema.datasets.mixture import mixture
 from kinema.datasets.toybox import ToyboxImages, ToyboxText, ToyboxVideos
-from kinema.hub.card import ModelCard
 from kinema.models.languagebind.checkpoint import load_vision_encoder
 from kinema.models.languagebind.config import NUM_FRAMES, Modality
 from kinema.models.video_llava import checkpoint
@@ -27,9 +26,10 @@ from kinema.modules.language.decoder import DecoderConfig
 from kinema.modules.vision.clip import CLIPVision
 from kinema.processors.clip_pixels import CLIPPixelsConfig
 from kinema.processors.sentence_pieces import SentencePieceTokenizer
+from kinema.recipes.nano_card import nano_card
 from kinema.recipes.nano_languagebind import SIDE, NanoRun, train_nano_languagebind
 from kinema.recipes.nano_scores import nano_score_lines
-from kinema.recipes.nano_sentence_pieces import nano_sentence_pieces
+from kinema.recipes.nano_sentence_pieces import kept_pieces, nano_sentence_pieces
 from kinema.recipes.program import run_as_program
 from kinema.training.init import init_weights
 from kinema.training.loop import train
@@ -126,32 +126,18 @@ def train_nano_video_llava(run: NanoRun) -> Path:
         out_dir=run.out_dir / "train", seed=run.seed, precision=run.precision, log_every=20, save_every=50
     )
     train(model, processor, nano_video_llava_stages(run), settings)
-    checkpoint.save(model, processor, folder, card=_card())
+    card = nano_card("nano Video-LLaVA", "nano_video_llava", "A Video-LLaVA of about two million parameters")
+    checkpoint.save(model, processor, folder, card=card)
     return folder
 
 
 def nano_video_llava_processor(run: NanoRun) -> VideoLLaVAProcessor:
     """The vocabulary is learned once and kept beside the run."""
-    path = run.out_dir / "tokenizer.model"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(nano_sentence_pieces(max(100, round(3000 * run.scale)), run.seed))
+    num_samples = max(100, round(3000 * run.scale))
+    pieces = kept_pieces(run.out_dir, lambda: nano_sentence_pieces(num_samples, run.seed))
     config = VideoLLaVAProcessorConfig(pixels=CLIPPixelsConfig(size=SIDE, image_fit="pad"), patch_size=16)
-    tokenizer = SentencePieceTokenizer(path.read_bytes(), added_tokens=OFFICIAL_PLACEHOLDERS)
+    tokenizer = SentencePieceTokenizer(pieces, added_tokens=OFFICIAL_PLACEHOLDERS)
     return VideoLLaVAProcessor(tokenizer, config)
-
-
-def _card() -> ModelCard:
-    return ModelCard(
-        title="nano Video-LLaVA",
-        metadata={"license": "apache-2.0", "kinema": {"domain": "toybox"}},
-        sections={
-            "": (
-                "A Video-LLaVA of about two million parameters, trained by "
-                "`kinema.recipes.nano_video_llava` on what `kinema.toybox` draws. It knows the toybox only."
-            )
-        },
-    )
 
 
 def _main(out_dir: Path, scale: float = 1.0, seed: int = 0, clips: int = 200, train: bool = True) -> None:
