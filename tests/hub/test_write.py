@@ -2,6 +2,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from kinema.errors import WeightsError
 from kinema.hub.files import open_checkpoint
@@ -62,3 +63,10 @@ def test_a_folder_that_holds_something_is_never_written_into(tmp_path):
     with pytest.raises(WeightsError, match="not empty"), new_folder(tmp_path):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_weights_that_cannot_be_written_are_told_and_leave_nothing(tmp_path):
+    said = r"model could not be written: .*Make room"
+    with pytest.raises(WeightsError, match=said), new_folder(tmp_path / "model") as folder:
+        save_file({"weight": torch.zeros(4)}, folder / "none" / "weights.safetensors")
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -25,7 +26,7 @@ def new_folder(target: Path) -> Iterator[Path]:
         A temporary folder beside ``target``; leaving the block renames it, an exception removes it.
 
     Raises:
-        WeightsError: if ``target`` holds something already, or cannot be made.
+        WeightsError: if ``target`` holds something already, or cannot be made, or the disk is full.
     """
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise WeightsError(
@@ -40,6 +41,8 @@ def new_folder(target: Path) -> Iterator[Path]:
         yield unfinished
         unfinished.chmod(0o755)  # mkdtemp makes it private
         unfinished.replace(target)
+    except SafetensorError as error:
+        raise WeightsError(f"{target} could not be written: {error}. Make room, and do it again.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
