@@ -30,6 +30,14 @@ def test_a_published_recipe_is_planned_on_the_meta_device(name, tmp_path):
         assert sum(source.share for source in stage.sources) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("name", ["videollama3_2b", "video_llava_7b", "internvideo2_stage2_1b"])
+def test_the_seed_of_a_run_says_in_which_order_samples_come(name):
+    recipe = registry.find_recipe(name)
+    seven, again, eight = (recipe.stages(Request(seed=seed))[0] for seed in (7, 7, 8))
+    orders = [list(stage.order.batch(0, stage.batch_size)) for stage in (seven, again, eight)]
+    assert orders[0] == orders[1] != orders[2]
+
+
 def test_a_recipe_names_its_twin_but_for_those_of_media_that_no_twin_takes():
     twins = {name: registry.find_recipe(name).twin for name in registry.recipe_names()}
     alone = {name for name, twin in twins.items() if twin is None}

@@ -1,7 +1,7 @@
 import pytest
 
 from kinema.errors import ConfigError
-from kinema.training.order import ByModalityLength, Counted, OneKind, Shuffled
+from kinema.training.order import ByModalityLength, Counted, OneKind, Repeated, Shuffled
 
 VISUAL, TEXT = (10, 11, 12, 13, 30, 31, 32, 33, 5), (-4, -5, -6, -7, -8)
 
@@ -18,6 +18,16 @@ def test_shuffled_shows_every_sample_once_a_round_and_then_anew():
     assert first != second
     assert order.batch(1, 4) == Shuffled(10).batch(1, 4)
     assert order.batch(1, 4) != Shuffled(10, seed=7).batch(1, 4)
+
+
+@pytest.mark.parametrize(
+    "order", [Shuffled(99), OneKind((50, 49)), ByModalityLength((1,) * 99, 1), Repeated(Shuffled(99), 2)]
+)
+def test_another_seed_is_another_order_of_the_same_kind(order):
+    again, another = order.with_seed(42), order.with_seed(7)
+    assert again == order
+    assert type(another) is type(order)
+    assert list(another.batch(0, 8)) != list(order.batch(0, 8))
 
 
 def test_shuffled_may_count_rounds_so_that_a_sample_comes_back_under_another_number():

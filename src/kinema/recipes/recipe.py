@@ -1,7 +1,7 @@
 """What a recipe is: stages, what they start from and learn from, and how one brings data of his own."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -184,7 +184,8 @@ class Recipe:
                 sources[name] = published
         if not sources:
             raise ConfigError(f"{self.name} learns from your own data; name them with --data FILE.")
-        return [self.stage(name, source, request) for name, source in sources.items()]
+        stages = [self.stage(name, source, request) for name, source in sources.items()]
+        return [replace(stage, order=stage.order.with_seed(request.seed)) for stage in stages]
 
     def expect_start(self, request: Request) -> None:
         """Raise ``ConfigError`` where a request names neither a whole model nor all parts, or both."""

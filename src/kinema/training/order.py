@@ -5,9 +5,9 @@ The latter is "group by modality length" of LLaVA's trainer, which Video-LLaVA u
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ class Order(Protocol):
     def batch(self, step: int, batch_size: int) -> Sequence[int]:
         """As many as ``batch_size``; several processes take equal parts of it, in order."""
 
+    def with_seed(self, seed: int) -> Self:
+        """The same kind of order, drawn anew."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counted:
@@ -31,6 +34,10 @@ class Counted:
     def batch(self, step: int, batch_size: int) -> Sequence[int]:
         """``step * batch_size`` and what follows."""
         return range(step * batch_size, (step + 1) * batch_size)
+
+    def with_seed(self, seed: int) -> Self:
+        """Itself: nothing is drawn."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,10 @@ class Shuffled:
             turn * first + int(orders[turn][place])
             for turn, place in zip(rounds.tolist(), places.tolist(), strict=True)
         ]
+
+    def with_seed(self, seed: int) -> Self:
+        """See ``Order``."""
+        return replace(self, seed=seed)
 
     def _round(self, turn: int) -> Indices:
         return np.random.default_rng([self.seed, turn]).permutation(self.num_samples)
@@ -92,6 +103,10 @@ class OneKind:
         chosen = Shuffled(self.counts[kind], self.seed + kind).batch(number, batch_size)
         return [first + index for index in chosen]
 
+    def with_seed(self, seed: int) -> Self:
+        """See ``Order``."""
+        return replace(self, seed=seed)
+
 
 @dataclass(frozen=True)
 class Repeated:
@@ -111,6 +126,10 @@ class Repeated:
             raise ConfigError(f"a batch of {batch_size} cannot hold every sample {self.times} times.")
         once = self.order.batch(step, batch_size // self.times)
         return [sample for sample in once for _ in range(self.times)]
+
+    def with_seed(self, seed: int) -> Self:
+        """See ``Order``."""
+        return replace(self, order=self.order.with_seed(seed))
 
 
 @dataclass(frozen=True)
@@ -146,6 +165,10 @@ class ByModalityLength:
             )
         turn, place = divmod(step, len(self.lengths) // batch_size)
         return self._round(turn, batch_size)[place]
+
+    def with_seed(self, seed: int) -> Self:
+        """See ``Order``."""
+        return replace(self, seed=seed)
 
     @cached_property
     def _rounds(self) -> dict[tuple[int, int], list[list[int]]]:
