@@ -24,6 +24,7 @@ from kinema.training.optimizer import PartOptimizer, build_optimizer
 from kinema.training.parallel import Trainee, trainee
 from kinema.training.report import Report, reporting
 from kinema.training.run import RunConfig
+from kinema.training.run_folder import only_run
 from kinema.training.stage import Stage
 from kinema.training.step_log import StepLog
 from kinema.training.stop import StopRequest, stop_on_signals
@@ -57,9 +58,15 @@ def train(
 
     Raises:
         StoppedError: after SIGTERM or Ctrl-C, when a checkpoint is written.
-        TrainingError: if the run cannot go on; the last checkpoint is whole.
+        TrainingError: if the run cannot go on; the last checkpoint is whole. Or if another run is writing in
+            its folder.
     """
-    with joined_world(run.device), stop_on_signals() as stop, trainee(model, run) as learner:
+    with (
+        joined_world(run.device),
+        stop_on_signals() as stop,
+        only_run(run),
+        trainee(model, run) as learner,
+    ):
         checkpoints = Checkpoints(run.out_dir, keep=run.keep_checkpoints)
         progress = checkpoints.progress()
         with explained(checkpoints), reporting(run, stages, progress) as report:
