@@ -12,6 +12,7 @@ from letters import LetterModel, LetterProcessor, letter_run, letter_stage
 
 from kinema.errors import TrainingError
 from kinema.training.checkpoint import Checkpoints
+from kinema.training.json_lines import read_lines
 from kinema.training.loop import train
 from kinema.training.losses import NextToken
 from kinema.training.optimizer import OptimizerConfig
@@ -66,19 +67,40 @@ def test_each_term_of_such_a_loss_is_told(tmp_path):
         )
 
 
+class Steep(LetterModel):
+    """The square root of zero has no slope."""
+
+    def hidden_states(self, inputs):
+        hidden = super().hidden_states(inputs)
+        return hidden + (hidden - hidden).square().sum(-1, keepdim=True).sqrt()
+
+
 def test_a_gradient_that_is_not_finite_moves_nothing(tmp_path):
-    class Steep(LetterModel):
-        """The square root of zero has no slope."""
-
-        def hidden_states(self, inputs):
-            hidden = super().hidden_states(inputs)
-            return hidden + (hidden - hidden).square().sum(-1, keepdim=True).sqrt()
-
     model = Steep()
     before = model.embedding.weight.clone()
     with pytest.raises(TrainingError, match=r"step 1: the loss is 3\.\d+, the norm of its gradient nan"):
         train(model, LetterProcessor(), [letter_stage()], letter_run(tmp_path))
     assert torch.equal(model.embedding.weight, before)
+
+
+def test_a_gradient_that_no_scale_makes_finite_is_told_and_counted(tmp_path):
+    run = letter_run(tmp_path, precision="float16", max_skipped_steps=1)
+    said = (  # the scale is 65536 at first, and 1 in the 17th step
+        r"step 18: the loss is 3\.\d+, the norm of its gradient nan \(whole 3\.\d+\); samples 136, .*"
+        r"max_skipped_steps, now 1"
+    )
+    with pytest.raises(TrainingError, match=said):
+        train(Steep(), LetterProcessor(), [letter_stage()], run)
+
+
+def test_a_scale_that_is_too_large_is_lowered_and_not_counted(tmp_path):
+    model, run = LetterModel(), letter_run(tmp_path, precision="float16")
+    before = model.embedding.weight.clone()
+    train(model, LetterProcessor(), [letter_stage(loss=BreaksAt(tuple(range(1, 21)), 1e4))], run)
+    lines = read_lines(tmp_path / "log.jsonl")
+    assert lines[0]["grad_norm"] is None
+    assert lines[-1]["skipped_steps"] == 0
+    assert not torch.equal(model.embedding.weight, before)
 
 
 def test_some_such_steps_may_be_left_out_and_are_counted_over_a_stop(tmp_path):

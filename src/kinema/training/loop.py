@@ -152,12 +152,14 @@ class _Training:
     ) -> Progress:
         """Count a step that moved nothing, because its loss or its gradient is not finite.
 
-        A scaled loss is meant to overflow now and then: then only a loss counts.
+        A gradient may overflow because its loss is scaled by more than 1: then it has halved the scale, and
+        is not counted.
 
         Raises:
             TrainingError: if there were too many of them.
         """
-        if self.learner.scaler.is_enabled() and math.isfinite(loss):
+        scaler = self.learner.scaler
+        if scaler.is_enabled() and math.isfinite(loss) and scaler.get_scale() >= 1:
             return progress
         progress, step = replace(progress, skipped=progress.skipped + 1), progress.step
         seed_step(self.run.seed, stage.name, step)

@@ -19,7 +19,8 @@ class RunConfig:
     device: str = "cpu"
     precision: Precision = "float32"
     """Of matrix products; what learns is held in float32. In float16 the loss is scaled, so that small
-    gradients are not lost, and a step whose gradients overflow is left out."""
+    gradients are not lost, and a step whose gradients overflow is left out: ``max_skipped_steps`` counts it
+    once the scale is down to 1."""
     activation_checkpointing: bool = False
     """Whether a layer keeps only what enters it, and computes the rest again on the way back: less memory for
     a third more work."""
