@@ -8,7 +8,7 @@ from letters import LetterModel, LetterProcessor
 from troubled import Films, LettersOneByOne, ReadsPipe, die, fail, sleep_for_ever
 
 from kinema.datasets.mixture import mixture
-from kinema.errors import ConfigError, DataError
+from kinema.errors import ConfigError, DataError, TrainingError
 from kinema.training.contrastive import Contrastive
 from kinema.training.feed import feed
 from kinema.training.loop import train
@@ -99,6 +99,20 @@ def test_too_many_bad_samples_end_the_run_with_what_is_wrong(tmp_path):
     with pytest.raises(DataError, match=r"8 of the 8 samples seen are bad \(malformed record 8\)") as raised:
         list(feed(LettersOneByOne(trouble), stage(), run(tmp_path, max_bad_share=0.05), 0))
     assert "film7.mp4: records.json, record 7: nobody answers in it" in str(raised.value)
+
+
+def test_a_run_that_bad_samples_end_names_its_checkpoint_and_goes_on_when_they_are_mended(tmp_path):
+    settings = run(tmp_path, max_bad_share=0.01, save_every=1)
+    said = (
+        r"2 of the 8 samples seen are bad .*: mend or remove them, or raise max_bad_share; "
+        r"the same command goes on from .*step00000001\."
+    )
+    with pytest.raises(TrainingError, match=said) as raised:
+        train(LetterModel(), LettersOneByOne({0: fail, 5: fail}), [stage()], settings)
+    assert raised.value.exit_code == 8
+    train(LetterModel(), LettersOneByOne({6: fail}), [stage()], settings)
+    lines = [json.loads(line) for line in (tmp_path / "bad_samples.jsonl").read_text().splitlines()]
+    assert [line["index"] for line in lines] == [0, 6]
 
 
 def test_a_step_without_a_good_sample_moves_nothing_and_the_run_goes_on(tmp_path):

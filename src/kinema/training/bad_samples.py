@@ -14,6 +14,9 @@ FILE_NAME = "bad_samples.jsonl"
 MIN_SEEN = 100
 """Samples that a share is taken of at least, so that the first bad one does not stop a run."""
 
+MAX_IN_A_ROW = 100
+"""Bad samples one after the other that end a run whatever their share, such as when its data vanish late."""
+
 REASONS: dict[type[Exception], str] = {
     TookTooLongError: "timed out",
     ProcessDiedError: "process died",
@@ -56,6 +59,8 @@ class BadSamples:
     stage: str
     max_share: float
     num_seen: int = 0
+    num_in_a_row: int = 0
+    """Bad ones since the last good one."""
     by_reason: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -63,26 +68,49 @@ class BadSamples:
         """Of all reasons."""
         return self.by_reason.total()
 
-    def add(self, step: int, num_seen: int, bad: Sequence[BadSample]) -> None:
+    def add(self, step: int, samples: Sequence[BadSample | None]) -> None:
         """Count a step's samples and write the bad ones down.
 
+        Args:
+            step: its number, from 0.
+            samples: in the order of the batch; None for a good one.
+
         Raises:
-            DataError: if they are more than the share that is allowed, of ``MIN_SEEN`` samples at least.
+            DataError: if they are more than the share that is allowed, of ``MIN_SEEN`` samples at least, or
+                ``MAX_IN_A_ROW`` follow each other.
         """
-        self.num_seen += num_seen
+        bad = [sample for sample in samples if sample is not None]
+        self.num_seen += len(samples)
         self.by_reason.update(sample.reason for sample in bad)
+        self._write(step, bad)
+        if self.num_bad > self.max_share * max(self.num_seen, MIN_SEEN):
+            counts = ", ".join(f"{reason} {count}" for reason, count in self.by_reason.most_common())
+            raise self._too_many(
+                f"{self.num_bad} of the {self.num_seen} samples seen are bad ({counts}), and max_bad_share "
+                f"is {self.max_share:g}",
+                bad[-1],
+                "mend or remove them, or raise max_bad_share.",
+            )
+        for sample in samples:
+            self.num_in_a_row = 0 if sample is None else self.num_in_a_row + 1
+            if sample is not None and self.num_in_a_row == MAX_IN_A_ROW:
+                raise self._too_many(
+                    f"{MAX_IN_A_ROW} samples in a row are bad",
+                    sample,
+                    "see whether the data are there.",
+                )
+
+    def _write(self, step: int, bad: Sequence[BadSample]) -> None:
         if not bad:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lines = [json.dumps({"stage": self.stage, "step": step + 1, **asdict(sample)}) for sample in bad]
         with self.path.open("a", encoding="utf-8") as file:
             file.write("".join(f"{line}\n" for line in lines))
-        if self.num_bad > self.max_share * max(self.num_seen, MIN_SEEN):
-            counts = ", ".join(f"{reason} {count}" for reason, count in self.by_reason.most_common())
-            names = ", ".join(bad[-1].media) or f"sample {bad[-1].index}"
-            last = bad[-1].error.removeprefix(f"{names}: ").removesuffix(".")
-            raise DataError(
-                f"stage {self.stage}: {self.num_bad} of the {self.num_seen} samples seen are bad ({counts}), "
-                f"and max_bad_share is {self.max_share:g}. The last is {names}: {last}. All are in "
-                f"{self.path}; mend or remove them, or raise max_bad_share."
-            )
+
+    def _too_many(self, what: str, last: BadSample, advice: str) -> DataError:
+        names = ", ".join(last.media) or f"sample {last.index}"
+        error = last.error.removeprefix(f"{names}: ").removesuffix(".")
+        return DataError(
+            f"stage {self.stage}: {what}. The last is {names}: {error}. All are in {self.path}: {advice}"
+        )

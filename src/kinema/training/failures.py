@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kinema.distributed.world import rank, world_size
-from kinema.errors import TrainingError
+from kinema.errors import DataError, TrainingError
 from kinema.training.checkpoint import Checkpoints
 
 _LOST_WORKER = re.compile(r"DataLoader worker \(pid.*?\) (is killed by signal: \w+|exited unexpectedly)")
@@ -16,12 +16,14 @@ _LOST_PEER = re.compile(
 
 @contextmanager
 def explained(checkpoints: Checkpoints) -> Iterator[None]:
-    """Turn what happens within to other processes, and to the disk, into a ``TrainingError``.
+    """Turn what happens within to other processes, to the disk and to the data into a ``TrainingError``.
 
     Other errors go through: they are told already, or are ours.
     """
     try:
         yield
+    except DataError as error:
+        raise TrainingError(f"{str(error).removesuffix('.')}; {checkpoints.how_to_go_on()}") from error
     except RuntimeError as error:
         if lost := _LOST_WORKER.search(str(error)):
             raise _lost_worker(lost[1], checkpoints) from error

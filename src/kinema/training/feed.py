@@ -57,9 +57,8 @@ class _Share:
     """What one process has of a batch."""
 
     parts: list[Batch]
-    num_samples: int
-    """Bad ones among them."""
-    bad: tuple[BadSample, ...]
+    bad: tuple[BadSample | None, ...]
+    """Of each sample, in order; None for a good one."""
 
 
 class Feed:
@@ -106,13 +105,13 @@ class Feed:
         """The parts of the next batch.
 
         Raises:
-            DataError: if too many samples were bad.
+            DataError: if too many samples were bad, of all or in a row.
         """
         share = next(self._shares, None)
         if share is None:
             self._samples.close()
             raise StopIteration
-        self.bad.add(self._step, share.num_samples, share.bad)
+        self.bad.add(self._step, share.bad)
         self._step += 1
         lacking = sum_of_all(int(not share.parts), self._device)
         self.is_empty = lacking == world_size() or (lacking > 0 and not self._is_divisible)
@@ -133,9 +132,9 @@ class _Collate:
     run: RunConfig
 
     def __call__(self, samples: Sequence[Any]) -> _Share:
-        bad = tuple(sample for sample in samples if isinstance(sample, BadSample))
+        bad = tuple(sample if isinstance(sample, BadSample) else None for sample in samples)
         good = [sample for sample in samples if not isinstance(sample, BadSample)]
-        return _Share(parts=self._parts(good), num_samples=len(samples), bad=bad)
+        return _Share(parts=self._parts(good), bad=bad)
 
     def _parts(self, samples: Sequence[Any]) -> list[Batch]:
         if not samples:

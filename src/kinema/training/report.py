@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kinema.distributed.world import rank
+from kinema.distributed.world import rank, wait_for_all
 from kinema.errors import MissingExtraError
+from kinema.training.bad_samples import FILE_NAME as BAD_SAMPLES
 from kinema.training.checkpoint import Progress
 from kinema.training.display import display
 from kinema.training.json_lines import JsonLines, forget_unkept, read_lines
@@ -54,10 +55,13 @@ def reporting(run: RunConfig, stages: Sequence[Stage], progress: Progress) -> It
         MissingExtraError: in every process, if a tracker is not installed.
     """
     trackers = [tracker(name, run) for name in run.trackers]
+    if rank() == 0:
+        for name in (LOG, BAD_SAMPLES):
+            forget_unkept(run.out_dir / name, stages, progress)
+    wait_for_all()  # every process writes down its bad samples
     if rank() > 0:
         yield Report(out_dir=run.out_dir)
         return
-    forget_unkept(run.out_dir / LOG, stages, progress)
     outlets = [JsonLines(run.out_dir / LOG), display(), *trackers]
     try:
         yield Report(out_dir=run.out_dir, outlets=outlets)

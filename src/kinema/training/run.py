@@ -38,7 +38,8 @@ class RunConfig:
     is bad then. None waits for ever."""
     max_bad_share: float = 0.05
     """Share of samples, of a hundred at least, that may be bad: unreadable, malformed, or too slow. They are
-    left out, counted, and named in ``bad_samples.jsonl``; more of them end the run."""
+    left out, counted, and named in ``bad_samples.jsonl``; more of them end the run, and so do a hundred in a
+    row, whatever their share."""
     max_samples_at_once: int | None = None
     """Samples that go through the model together; gradients of a larger batch are accumulated. Where a stage
     packs, a row of it goes through together."""
