@@ -50,3 +50,10 @@ def test_one_that_is_killed_ends_the_other_with_a_message(tmp_path):
     said = lose_the_second(tmp_path, free_port())
     assert re.match(r"process 0 of 2 lost another one .*goes on from .*stage0-step00000005\.$", said)
     assert Checkpoints(tmp_path / "run", keep=2).progress().step == 5
+
+
+def test_one_that_is_killed_before_it_trains_ends_the_other_with_a_message(tmp_path):
+    said = lose_the_second(tmp_path, free_port(), before_it_trains=True)
+    assert re.match(
+        r"process 0 of 2 lost another one .*; there is no checkpoint yet, so it begins anew\.$", said
+    )

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 from letters import LetterModel, LetterProcessor, letter_run, letter_stage
 from torch import multiprocessing
 
-from kinema.distributed.world import rank
+from kinema.distributed.world import joined_world, rank, wait_for_all
 from kinema.errors import StoppedError, TrainingError
 from kinema.training.loop import train
 
@@ -50,10 +51,11 @@ def stop_and_go_on(folder: Path) -> dict[str, Any]:
     return found
 
 
-def lose_the_second(folder: Path, port: int) -> str:
+def lose_the_second(folder: Path, port: int, *, before_it_trains: bool = False) -> str:
     """What the first of two processes says when the second is killed."""
     spawn = multiprocessing.get_context("spawn")
-    started = [spawn.Process(target=_lose, args=(index, port, str(folder))) for index in range(2)]
+    arguments = [(index, port, str(folder), before_it_trains) for index in range(2)]
+    started = [spawn.Process(target=_lose, args=each) for each in arguments]
     for process in started:
         process.start()
     for process in started:
@@ -61,13 +63,30 @@ def lose_the_second(folder: Path, port: int) -> str:
     return (folder / "said.txt").read_text()
 
 
-def _lose(index: int, port: int, folder: str) -> None:
+def _lose(index: int, port: int, folder: str, before_it_trains: bool) -> None:
     world = {"RANK": index, "WORLD_SIZE": 2, "MASTER_ADDR": "localhost", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in world.items()}
-    try:
-        train(
-            LetterModel(), HitsTheSecond(signal.SIGKILL), [letter_stage()], letter_run(Path(folder) / "run")
-        )
-    except TrainingError as error:
-        (Path(folder) / "said.txt").write_text(str(error))
-    os._exit(0)
+    with joined_world("cpu"):
+        if before_it_trains:
+            _leave_the_first_alone(Path(folder) / "joined")
+        try:
+            train(
+                LetterModel(),
+                HitsTheSecond(signal.SIGKILL),
+                [letter_stage()],
+                letter_run(Path(folder) / "run"),
+            )
+        except TrainingError as error:
+            (Path(folder) / "said.txt").write_text(str(error))
+        os._exit(0)
+
+
+def _leave_the_first_alone(mark: Path) -> None:
+    """Kill the second process when both have joined."""
+    wait_for_all()
+    if rank() == 0:
+        mark.touch()
+        return
+    while not mark.exists():
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -88,8 +88,9 @@ def test_what_a_killed_process_had_begun_is_removed_and_what_it_had_finished_cou
     Checkpoints(tmp_path, keep=2).save(LetterModel(), None, Progress(step=5))
     begun = tmp_path / "checkpoints/partial-stage0-step00000010"
     shutil.copytree(tmp_path / "checkpoints/stage0-step00000005", begun)
-    assert Checkpoints(tmp_path, keep=2).progress().step == 5
+    Checkpoints(tmp_path, keep=2).remove_unfinished()
     assert not begun.exists()
+    assert Checkpoints(tmp_path, keep=2).progress().step == 5
 
 
 def test_a_folder_without_progress_is_no_checkpoint(tmp_path):

@@ -76,5 +76,5 @@ def test_a_second_run_is_refused_until_the_first_is_killed_though_its_reader_liv
 def test_a_folder_that_cannot_be_made_is_told_as_that_of_the_run(tmp_path):
     (tmp_path / "file").touch()
     run = letter_run(tmp_path / "file/deep/run")
-    with pytest.raises(OSError, match=r"Not a directory: .*file/deep/run/run\.lock"):
+    with pytest.raises(TrainingError, match=r"file/deep/run/run\.lock: Not a directory\. Put that right"):
         train(LetterModel(), LetterProcessor(), [letter_stage()], run)

@@ -54,18 +54,11 @@ class Checkpoints:
     """The checkpoints of a run, the last few of them, in a folder ``checkpoints``."""
 
     def __init__(self, out_dir: Path, *, keep: int) -> None:
-        """Look at a run's folder, and remove what a process that was killed had begun to write.
-
-        Raises:
-            WeightsError: if the folder holds a checkpoint of before they were folders.
-        """
+        """Of a run in ``out_dir``, at which nothing looks yet; ``keep`` of them are kept."""
         self.folder, self.keep = out_dir / "checkpoints", keep
-        old = out_dir / "checkpoint.pt"
-        if old.exists() and not self.folder.exists():
-            raise WeightsError(
-                f"{old} was written by an earlier kinema, whose runs this one does not go on with. Finish it "
-                "with that version, or remove the file to begin anew."
-            )
+
+    def remove_unfinished(self) -> None:
+        """Remove what a process that was killed had begun to write; all processes call it together."""
         if rank() == 0:
             for begun in self.folder.glob(f"{_PARTIAL}*"):
                 logger.info("removing %s, which was never finished", begun)
@@ -77,7 +70,17 @@ class Checkpoints:
         return next(reversed(self._whole()), None)
 
     def progress(self) -> Progress:
-        """Where the run stands: at its beginning, if there is no checkpoint."""
+        """Where the run stands: at its beginning, if there is no checkpoint.
+
+        Raises:
+            WeightsError: if it cannot be read, or is of before checkpoints were folders.
+        """
+        old = self.folder.with_name("checkpoint.pt")
+        if old.exists() and not self.folder.exists():
+            raise WeightsError(
+                f"{old} was written by an earlier kinema, whose runs this one does not go on with. Finish it "
+                "with that version, or remove the file to begin anew."
+            )
         latest = self.latest()
         return Progress() if latest is None else _read_progress(latest)
 

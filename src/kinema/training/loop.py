@@ -61,15 +61,17 @@ def train(
         TrainingError: if the run cannot go on; the last checkpoint is whole. Or if another run is writing in
             its folder.
     """
+    checkpoints = Checkpoints(run.out_dir, keep=run.keep_checkpoints)
     with (
         joined_world(run.device),
+        explained(checkpoints),
         stop_on_signals() as stop,
         only_run(run),
         trainee(model, run) as learner,
     ):
-        checkpoints = Checkpoints(run.out_dir, keep=run.keep_checkpoints)
+        checkpoints.remove_unfinished()
         progress = checkpoints.progress()
-        with explained(checkpoints), reporting(run, stages, progress) as report:
+        with reporting(run, stages, progress) as report:
             training = _Training(learner, processor, run, checkpoints, report, stop)
             training.go_through(stages, progress, on_stage_end)
 
