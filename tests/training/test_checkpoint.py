@@ -1,8 +1,12 @@
 """Checkpoints of a run on disk: whole or not there at all."""
 
+import errno
 import json
+import os
 import shutil
+import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +94,39 @@ def test_what_a_killed_process_had_begun_is_removed_and_what_it_had_finished_cou
     shutil.copytree(tmp_path / "checkpoints/stage0-step00000005", begun)
     Checkpoints(tmp_path, keep=2).remove_unfinished()
     assert not begun.exists()
+    assert Checkpoints(tmp_path, keep=2).progress().step == 5
+
+
+def synced_folders(monkeypatch, error: int | None = None) -> list[Path]:
+    """The folders that are given to the disk from now on, by the names they have at that time."""
+    synced, fsync = [], os.fsync
+
+    def watching(number):
+        if stat.S_ISDIR(os.fstat(number).st_mode):
+            synced.append(Path(f"/proc/self/fd/{number}").readlink())
+            if error is not None:
+                raise OSError(error, os.strerror(error))
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", watching)
+    return synced
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells the name of an open folder")
+def test_the_disk_knows_what_is_in_a_checkpoint_before_it_has_its_name(tmp_path, monkeypatch):
+    synced, folder = synced_folders(monkeypatch), tmp_path / "checkpoints"
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(LetterModel(), None, Progress(step=5))
+    assert synced == [folder / "partial-stage0-step00000005", folder, tmp_path]
+    checkpoints.move_on(Progress(stage=1))
+    assert synced[3:] == [folder / "stage0-step00000005"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells the name of an open folder")
+def test_a_file_system_that_cannot_sync_folders_has_checkpoints_too(tmp_path, monkeypatch):
+    synced = synced_folders(monkeypatch, errno.EINVAL)
+    Checkpoints(tmp_path, keep=2).save(LetterModel(), None, Progress(step=5))
+    assert len(synced) == 3
     assert Checkpoints(tmp_path, keep=2).progress().step == 5
 
 

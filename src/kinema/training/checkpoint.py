@@ -5,11 +5,13 @@ A checkpoint is a folder: weights and the optimizer's state as safetensors (``te
 renamed; so a folder under its own name is whole.
 """
 
+import errno
 import json
 import logging
 import os
 import re
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -106,6 +108,7 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)  # without progress.json: no checkpoint
                 partial.replace(path)
                 _sync(self.folder)
+                _sync(self.folder.parent)  # which may have the folder only now
         except OSError as error:
             shutil.rmtree(partial, ignore_errors=True)
             needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
@@ -181,19 +184,25 @@ def _read_progress(checkpoint: Path) -> Progress:
 
 
 def _write_progress(checkpoint: Path, progress: Progress) -> None:
-    """Write the file whole or not at all."""
+    """Write the file whole or not at all, and wait until the disk knows it and all beside it by name."""
     unfinished = checkpoint / f"{_PARTIAL}{_PROGRESS}"
     with unfinished.open("w", encoding="utf-8") as file:
         json.dump(asdict(progress), file)
         file.flush()
         os.fsync(file.fileno())
     unfinished.replace(checkpoint / _PROGRESS)
+    _sync(checkpoint)
 
 
 def _sync(folder: Path) -> None:
-    """Wait until the disk knows the names in a folder."""
+    """Wait until the disk knows the names in a folder; Windows and some file systems cannot be asked to."""
+    if sys.platform == "win32":
+        return
     number = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(number)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(number)
