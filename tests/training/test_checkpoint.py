@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 import shutil
 import stat
@@ -199,12 +200,15 @@ def test_what_ends_a_stage_is_done_again_if_it_did_not_come_to_its_end(tmp_path)
     assert told == ["one", "one", "two"]
 
 
-def test_a_finished_run_gives_its_weights_to_a_new_model(tmp_path):
+def test_a_finished_run_says_so_and_gives_its_weights_to_a_new_model(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     one, other = LetterModel(), LetterModel()
     for model in (one, other):
         train(model, LetterProcessor(), [letter_stage(num_steps=3)], letter_run(tmp_path))
     assert torch.equal(one.embedding.weight, other.embedding.weight)
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 1
+    assert f"the run in {tmp_path} is finished: nothing is left to be done" in caplog.messages
+    assert "goes on from" not in caplog.text
 
 
 @pytest.fixture

@@ -95,12 +95,13 @@ class _Training:
     def go_through(
         self, stages: Sequence[Stage], progress: Progress, on_stage_end: Callable[[Stage], None] | None
     ) -> None:
-        if progress != Progress():
+        if progress.stage >= len(stages):
+            logger.info("the run in %s is finished: nothing is left to be done", self.run.out_dir)
+            self.checkpoints.load(self.learner.model, None)
+        elif progress != Progress():
             logger.info(
                 "stage %d, step %d: %s", progress.stage, progress.step, self.checkpoints.how_to_go_on()
             )
-        if progress.stage >= len(stages):
-            self.checkpoints.load(self.learner.model, None)
         for index in range(progress.stage, len(stages)):
             progress = self._train_stage(stages[index], progress)
             if on_stage_end is not None:
