@@ -11,8 +11,10 @@ import torch
 from letters import LetterModel, LetterProcessor, letter_run, letter_stage
 
 from kinema.errors import TrainingError
+from kinema.training.bad_samples import BadSample, BadSamples
 from kinema.training.checkpoint import Checkpoints
-from kinema.training.json_lines import read_lines
+from kinema.training.failures import explained
+from kinema.training.json_lines import append_lines, read_lines
 from kinema.training.loop import train
 from kinema.training.losses import NextToken
 from kinema.training.optimizer import OptimizerConfig
@@ -160,19 +162,52 @@ def test_a_worker_that_is_killed_is_told_with_what_to_do(tmp_path):
     assert torch.equal(resumed.embedding.weight, whole.embedding.weight)
 
 
+class FillsTheDisk(LetterProcessor):
+    """Makes a file of the run, unless it is there, one of a disk that is full."""
+
+    def __init__(self, path) -> None:
+        self.path = path
+
+    def __call__(self, conversations, *, with_labels):
+        if not self.path.exists():
+            self.path.symlink_to("/dev/full")
+        return super().__call__(conversations, with_labels=with_labels)
+
+
 def test_a_log_that_cannot_be_written_is_told(tmp_path):
-    class FillsTheDisk(LetterProcessor):
-        def __call__(self, conversations, *, with_labels):
-            log = tmp_path / "log.jsonl"
-            if not log.is_symlink():
-                log.symlink_to("/dev/full")
-            return super().__call__(conversations, with_labels=with_labels)
-
-        def with_settings(self, **settings):
-            return self
-
+    full = FillsTheDisk(tmp_path / "log.jsonl")
     with pytest.raises(TrainingError, match=r"log\.jsonl: No space left on device.*begins anew"):
-        train(LetterModel(), FillsTheDisk(), [letter_stage()], letter_run(tmp_path))
+        train(LetterModel(), full, [letter_stage()], letter_run(tmp_path))
+
+
+def test_a_log_that_cannot_be_cut_is_told(tmp_path):
+    train(LetterModel(), LetterProcessor(), [letter_stage(num_steps=5)], letter_run(tmp_path))
+    append_lines(tmp_path / "log.jsonl", [{"stage": "next", "step": 5}])
+    (tmp_path / "log.partial").symlink_to("/dev/full")
+    said = r"log\.jsonl: No space left on device.*step00000005"
+    with pytest.raises(TrainingError, match=said):
+        train(LetterModel(), LetterProcessor(), [letter_stage(num_steps=10)], letter_run(tmp_path))
+
+
+def test_bad_samples_that_cannot_be_written_down_are_told(tmp_path):
+    (tmp_path / "bad_samples.jsonl").symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: .*bad_samples\.jsonl"):
+        BadSamples(tmp_path / "bad_samples.jsonl", "tune", 1.0).add(0, [BadSample.of(OSError("gone"), 7, ())])
+
+
+def test_a_picture_that_cannot_be_written_is_a_warning(tmp_path, caplog):
+    full = FillsTheDisk(tmp_path / "loss.partial.png")
+    train(LetterModel(), full, [letter_stage()], letter_run(tmp_path))
+    assert [record.levelname for record in caplog.records if "no picture" in record.message] == ["WARNING"]
+    assert not (tmp_path / "loss.png").exists()
+
+
+def test_files_of_a_neighbour_are_not_those_of_a_run(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "a", keep=2)
+    with pytest.raises(FileNotFoundError), explained(checkpoints):
+        (tmp_path / "ab" / "film.mp4").read_bytes()
+    with pytest.raises(TrainingError, match=r"film\.mp4: No such file"), explained(checkpoints):
+        (tmp_path / "a" / "film.mp4").read_bytes()
 
 
 def test_other_errors_stay_what_they_are(tmp_path):

@@ -1,12 +1,12 @@
 """Samples that cannot be read: left out, counted by reason, named in a file, and too many of them refused."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from kinema.errors import DataError, InputError, MediaError, OutOfBudgetError
+from kinema.training.json_lines import append_lines
 from kinema.training.watched import ProcessDiedError, TookTooLongError
 
 FILE_NAME = "bad_samples.jsonl"
@@ -78,11 +78,14 @@ class BadSamples:
         Raises:
             DataError: if they are more than the share that is allowed, of ``MIN_SEEN`` samples at least, or
                 ``MAX_IN_A_ROW`` follow each other.
+            OSError: if the file cannot be written; names it.
         """
         bad = [sample for sample in samples if sample is not None]
         self.num_seen += len(samples)
         self.by_reason.update(sample.reason for sample in bad)
-        self._write(step, bad)
+        if bad:
+            lines = [{"stage": self.stage, "step": step + 1, **asdict(sample)} for sample in bad]
+            append_lines(self.path, lines)
         if self.num_bad > self.max_share * max(self.num_seen, MIN_SEEN):
             counts = ", ".join(f"{reason} {count}" for reason, count in self.by_reason.most_common())
             raise self._too_many(
@@ -99,14 +102,6 @@ class BadSamples:
                     sample,
                     "see whether the data are there.",
                 )
-
-    def _write(self, step: int, bad: Sequence[BadSample]) -> None:
-        if not bad:
-            return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [json.dumps({"stage": self.stage, "step": step + 1, **asdict(sample)}) for sample in bad]
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(f"{line}\n" for line in lines))
 
     def _too_many(self, what: str, last: BadSample, advice: str) -> DataError:
         names = ", ".join(last.media) or f"sample {last.index}"

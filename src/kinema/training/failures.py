@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from kinema.distributed.world import rank, world_size
 from kinema.errors import DataError, TrainingError
@@ -53,4 +54,5 @@ def _lost_worker(how: str, checkpoints: Checkpoints) -> TrainingError:
 
 def _is_of_run(error: OSError, checkpoints: Checkpoints) -> bool:
     """Whether it is the folder of the run that cannot be written."""
-    return str(error.filename).startswith(str(checkpoints.folder.parent))
+    out_dir = checkpoints.folder.parent
+    return isinstance(error.filename, str) and Path(error.filename).is_relative_to(out_dir)

@@ -1,20 +1,20 @@
-"""The log of a run as a file: one JSON object a line."""
+"""Files that a run adds to as it goes, such as its log: one JSON object a line."""
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kinema.training.checkpoint import Progress
 from kinema.training.stage import Stage
-from kinema.training.step_log import Line
 
 logger = logging.getLogger(__name__)
 
 
 class JsonLines:
-    """Appends lines to ``log.jsonl``; a folder that has vanished is made again."""
+    """Appends lines to ``log.jsonl``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -25,21 +25,24 @@ class JsonLines:
     def step(self, step: int, loss: float) -> None:
         """Lines are enough."""
 
-    def write(self, line: Line) -> None:
-        """Append a line.
-
-        Raises:
-            OSError: if the disk does not take it; names the file.
-        """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append a line; see ``append_lines``."""
+        append_lines(self.path, [line])
 
     def close(self) -> None:
         """Every line is on its way to the disk already."""
+
+
+def append_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Add to a file; a folder that has vanished is made again.
+
+    Raises:
+        OSError: if the disk does not take them; names the file.
+    """
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(_text(lines))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -56,7 +59,11 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def forget_unkept(path: Path, stages: Sequence[Stage], progress: Progress) -> None:
-    """Take out of a log what came after the checkpoint that the run goes on from: it will come again."""
+    """Take out of a file what came after the checkpoint that the run goes on from: it will come again.
+
+    Raises:
+        OSError: if the disk does not take what is left; names the file.
+    """
     lines = read_lines(path)
     numbers = {stage.name: number for number, stage in enumerate(stages)}
     here = (progress.stage, progress.step)
@@ -65,5 +72,19 @@ def forget_unkept(path: Path, stages: Sequence[Stage], progress: Progress) -> No
         return
     logger.info("%s: %d lines were written after the last checkpoint, and go", path, len(lines) - len(kept))
     rewritten = path.with_suffix(".partial")
-    rewritten.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    rewritten.replace(path)
+    with _naming(path):
+        rewritten.write_text(_text(kept), encoding="utf-8")
+        rewritten.replace(path)
+
+
+def _text(lines: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Give an error of the disk, which knows no file when it is full, the name of one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -45,6 +45,8 @@ class Report:
             plot_losses(lines, self.out_dir / PICTURE)
         except MissingExtraError as error:
             logger.info("no picture of the losses: %s", error)
+        except OSError as error:
+            logger.warning("no picture of the losses, and the run goes on: %s", error)
 
 
 @contextmanager
