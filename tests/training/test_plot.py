@@ -29,6 +29,17 @@ def test_each_stage_has_a_colour_of_its_own(tmp_path):
         assert (pixels == colour).all(-1).any()
 
 
+def test_a_stage_of_one_line_is_a_point(tmp_path):
+    places = [("one", 5, 2.0), ("one", 10, 2.0), ("two", 5, 1.0)]
+    plot_losses(
+        [{"stage": stage, "step": step, "loss": loss} for stage, step, loss in places], tmp_path / "loss.png"
+    )
+    with Image.open(tmp_path / "loss.png") as image:
+        pixels = np.asarray(image.convert("RGB"))
+    right_below = pixels[270:, 864:]  # the legend is not there
+    assert (right_below == (255, 127, 14)).all(-1).sum() > 20
+
+
 def test_a_run_of_one_line_has_no_picture(tmp_path):
     train(LetterModel(), LetterProcessor(), [letter_stage(num_steps=3)], letter_run(tmp_path))
     assert not (tmp_path / "loss.png").exists()

@@ -33,7 +33,8 @@ def plot_losses(lines: Sequence[dict[str, Any]], path: Path) -> None:
         colour = f"C{number % 10}"
         axes.plot(steps, values, color=colour, alpha=0.3, linewidth=1)
         smooth = trend(values)
-        axes.plot(steps, smooth, color=colour, linewidth=2, label=f"{name}: {smooth[-1]:.3f}")
+        marker = "o" if len(steps) == 1 else None  # a line through one point is not seen
+        axes.plot(steps, smooth, color=colour, linewidth=2, marker=marker, label=f"{name}: {smooth[-1]:.3f}")
         if first:
             axes.axvline(first, color="0.6", linewidth=0.8, linestyle=":")
         first, losses = steps[-1], losses + values
