@@ -3,7 +3,7 @@
 import math
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -208,6 +208,19 @@ def test_files_of_a_neighbour_are_not_those_of_a_run(tmp_path):
         (tmp_path / "ab" / "film.mp4").read_bytes()
     with pytest.raises(TrainingError, match=r"film\.mp4: No such file"), explained(checkpoints):
         (tmp_path / "a" / "film.mp4").read_bytes()
+
+
+def test_a_batch_without_a_label_is_told_with_what_is_kept(tmp_path):
+    class NeverAnswers(LetterProcessor):
+        def __call__(self, conversations, *, with_labels):
+            inputs = super().__call__(conversations, with_labels=with_labels)
+            return replace(inputs, labels=torch.full_like(inputs.labels, -100))
+
+        def with_settings(self, **settings):
+            return self
+
+    with pytest.raises(TrainingError, match=r"no token of the batch has a label.*; there is no checkpoint"):
+        train(LetterModel(), NeverAnswers(), [letter_stage()], letter_run(tmp_path))
 
 
 def test_other_errors_stay_what_they_are(tmp_path):

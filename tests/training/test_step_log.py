@@ -8,7 +8,7 @@ import pytest
 from letters import LetterModel, LetterProcessor, letter_run, letter_stage
 
 from kinema.training.checkpoint import Progress
-from kinema.training.json_lines import forget_unkept, read_lines
+from kinema.training.json_lines import append_lines, forget_unkept, read_lines
 from kinema.training.loop import train
 
 LINE = {"stage": "one", "step": 5, "loss": 1.0}
@@ -92,3 +92,11 @@ def test_lines_after_the_checkpoint_go_since_they_come_again(tmp_path):
     assert lines_of(tmp_path) == read_lines(path) == lines[:3]
     forget_unkept(path, stages, Progress())
     assert path.read_text() == ""
+
+
+def test_a_line_that_a_killed_process_did_not_finish_spoils_none_that_follows(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text(json.dumps(LINE) + '\n{"stage": "on')
+    forget_unkept(path, [letter_stage("one", 10)], Progress(step=5))
+    append_lines(path, [LINE | {"step": 10}])
+    assert lines_of(tmp_path) == [LINE, LINE | {"step": 10}]

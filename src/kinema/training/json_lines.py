@@ -61,6 +61,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def forget_unkept(path: Path, stages: Sequence[Stage], progress: Progress) -> None:
     """Take out of a file what came after the checkpoint that the run goes on from: it will come again.
 
+    A line that a killed process did not finish goes as well, or the next one would be added to it.
+
     Raises:
         OSError: if the disk does not take what is left; names the file.
     """
@@ -68,9 +70,9 @@ def forget_unkept(path: Path, stages: Sequence[Stage], progress: Progress) -> No
     numbers = {stage.name: number for number, stage in enumerate(stages)}
     here = (progress.stage, progress.step)
     kept = [line for line in lines if (numbers.get(line["stage"], len(stages)), line["step"]) <= here]
-    if len(kept) == len(lines):
+    if not path.exists() or path.read_text(encoding="utf-8") == _text(kept):
         return
-    logger.info("%s: %d lines were written after the last checkpoint, and go", path, len(lines) - len(kept))
+    logger.info("%s: %d whole lines are of after the checkpoint, and go", path, len(lines) - len(kept))
     rewritten = path.with_suffix(".partial")
     with _naming(path):
         rewritten.write_text(_text(kept), encoding="utf-8")
