@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 from letters import LetterModel, LetterProcessor, letter_run, letter_stage
-from letters_together import lose_the_second, stop_and_go_on
+from letters_together import begin_apart, lose_the_second, stop_and_go_on
 from processes import free_port, two_processes
 
-from kinema.training.checkpoint import Checkpoints
+from kinema.training.checkpoint import Checkpoints, Progress
 from kinema.training.loop import train
 
 
@@ -57,3 +57,11 @@ def test_one_that_is_killed_before_it_trains_ends_the_other_with_a_message(tmp_p
     assert re.match(
         r"process 0 of 2 lost another one .*; there is no checkpoint yet, so it begins anew\.$", said
     )
+
+
+def test_processes_that_do_not_share_a_folder_are_told(tmp_path):
+    Checkpoints(tmp_path / "0", keep=1).save(LetterModel(), None, Progress(step=5))
+    first, second = (found["said"] for found in two_processes(tmp_path, begin_apart, tmp_path))
+    because = "and others find another one. The folder with the checkpoints must be shared"
+    assert first.startswith(f"process 0 of 2 finds stage 0, step 5 in {tmp_path / '0'}, {because}")
+    assert second.startswith(f"process 1 of 2 finds stage 0, step 0 in {tmp_path / '1'}, {because}")

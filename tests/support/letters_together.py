@@ -51,6 +51,15 @@ def stop_and_go_on(folder: Path) -> dict[str, Any]:
     return found
 
 
+def begin_apart(folder: Path) -> dict[str, Any]:
+    """What a process says that goes on in a folder of its own, whose name is its rank."""
+    try:
+        train(LetterModel(), LetterProcessor(), [letter_stage()], letter_run(folder / os.environ["RANK"]))
+    except TrainingError as error:
+        return {"said": str(error)}
+    return {}
+
+
 def lose_the_second(folder: Path, port: int, *, before_it_trains: bool = False) -> str:
     """What the first of two processes says when the second is killed."""
     spawn = multiprocessing.get_context("spawn")

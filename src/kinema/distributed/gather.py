@@ -1,6 +1,6 @@
 """Tensors that go from process to process, with their gradients. W processes, B rows of each."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -60,6 +60,16 @@ def sum_of_all(number: float, device: str) -> float:
 def largest_of_all(number: int, device: str) -> int:
     """The largest of a number over processes."""
     return int(_reduced(number, device, dist.ReduceOp.MAX))
+
+
+def is_same_for_all(numbers: Sequence[int], device: str) -> bool:
+    """Whether all processes have these numbers, each as many of them."""
+    if world_size() == 1:
+        return True
+    own = torch.tensor(numbers, device=device)
+    largest = torch.stack([own, -own])
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return torch.equal(largest[0], -largest[1])
 
 
 def _reduced(number: float, device: str, operation: dist.ReduceOp.RedOpType) -> float:

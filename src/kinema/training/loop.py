@@ -24,7 +24,7 @@ from kinema.training.optimizer import PartOptimizer, build_optimizer
 from kinema.training.parallel import Trainee, trainee
 from kinema.training.report import Report, reporting
 from kinema.training.run import RunConfig
-from kinema.training.run_folder import only_run
+from kinema.training.run_folder import expect_shared, only_run
 from kinema.training.stage import Stage
 from kinema.training.step_log import StepLog
 from kinema.training.stop import StopRequest, stop_on_signals
@@ -71,6 +71,7 @@ def train(
     ):
         checkpoints.remove_unfinished()
         progress = checkpoints.progress()
+        expect_shared(run, progress)
         with reporting(run, stages, progress) as report:
             training = _Training(learner, processor, run, checkpoints, report, stop)
             training.go_through(stages, progress, on_stage_end)

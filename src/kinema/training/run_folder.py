@@ -1,4 +1,4 @@
-"""The folder of a run: one run at a time writes there."""
+"""The folder of a run: one run at a time writes there, and all its processes see the same."""
 
 import errno
 import logging
@@ -8,9 +8,10 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
-from kinema.distributed.gather import largest_of_all
-from kinema.distributed.world import rank
+from kinema.distributed.gather import is_same_for_all, largest_of_all
+from kinema.distributed.world import rank, world_size
 from kinema.errors import TrainingError
+from kinema.training.checkpoint import Progress
 from kinema.training.run import RunConfig
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,20 @@ def only_run(run: RunConfig) -> Iterator[None]:
                 "on from its last checkpoint; or give this run a folder of its own."
             )
         yield
+
+
+def expect_shared(run: RunConfig, progress: Progress) -> None:
+    """Make sure that all processes, which call it together, have found the run at the same place.
+
+    Raises:
+        TrainingError: in every process, if they have not: machines write in folders of their own.
+    """
+    if not is_same_for_all((progress.stage, progress.step), run.device):
+        raise TrainingError(
+            f"process {rank()} of {world_size()} finds stage {progress.stage}, step {progress.step} in "
+            f"{run.out_dir}, and others find another one. The folder with the checkpoints must be shared: "
+            "put it where all machines see it."
+        )
 
 
 @contextmanager
