@@ -45,9 +45,9 @@ def plot(found: Sequence[Outcome], path: Path) -> None:
             axes.scatter(
                 [100 * share for share in shares], [place] * len(shares), s=9, color=colour, alpha=0.6
             )
-            axes.scatter(means[colour], place, s=48, color=colour, zorder=2)
+            axes.scatter(means[colour], place, s=48, color=colour, zorder=2, clip_on=False)
         gained = spread(outcome.differences, is_difference=True)
-        axes.text(101, place, gained, va="center", fontsize=9)
+        axes.text(103, place, gained, va="center", fontsize=9)
     names = [f"{outcome.claim.name}  ({outcome.claim.paper})" for outcome in found]
     axes.set_yticks(range(len(found)), names, fontsize=9)
     axes.set(xlim=(0, 100), ylim=(len(found) - 0.5, -0.5), xlabel="%; beside each line the points gained")
